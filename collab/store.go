@@ -1,0 +1,114 @@
+package collab
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/weft-collab/weft/ot"
+)
+
+// Errors that a Store returns; adapters wrap them, callers use errors.Is.
+// Every other error of Append means that its outcome is unknown.
+var (
+	ErrNotFound = errors.New("no such document")
+	ErrExists   = errors.New("the document exists")
+	ErrDeleted  = errors.New("the document was deleted")
+	ErrConflict = errors.New("the head is not at the expected version")
+	ErrGone     = errors.New("the log no longer reaches back to that version")
+)
+
+// Operation is one operation of a document's log.
+type Operation struct {
+	Client string
+	Seq    int64     // 1, 2, 3, … for each (document, client)
+	User   string    // the user's id, the token's sub
+	At     time.Time // when it entered its batch; UTC, microseconds
+	Delta  []byte    // JSON as it was committed, byte for byte
+}
+
+// Meta is what a store knows of a document besides log and content.
+type Meta struct {
+	ID      string
+	Type    ot.Type
+	Version int64 // the head: how many operations the document has taken
+	Created time.Time
+	Updated time.Time // of the last operation, or Created
+}
+
+// ClientRow is the last committed operation of one client in one document.
+type ClientRow struct {
+	User    string
+	Seq     int64
+	Version int64 // that the operation made
+}
+
+// Snapshot is the content of a document at a version, in normal form.
+type Snapshot struct {
+	Version int64
+	Content []byte
+}
+
+// Head is a document's version, as the store has it now.
+type Head struct {
+	Version int64
+	Deleted bool
+}
+
+// Store keeps documents: an append-only log for each, the last seq of each
+// client, and snapshots as a cache of the log. Its log is the only truth.
+// Methods may be called from any goroutine, and by many nodes at once.
+// Where a document was deleted, or purged, they return ErrDeleted; where it
+// never was, ErrNotFound.
+type Store interface {
+	// Create makes a document whose log begins with ops (may be none), in one
+	// transaction. ErrExists, ErrDeleted.
+	Create(ctx context.Context, doc string, typ ot.Type, ops []Operation) (Meta, error)
+
+	// Meta reads a document's head and dates.
+	Meta(ctx context.Context, doc string) (Meta, error)
+
+	// Append commits ops after version head, all or none, if the head is still
+	// there: the operations, the new head (head+len(ops)) and each client's row,
+	// in one durable transaction. ErrConflict when the head has moved, or when a
+	// client's row does not stand right before its first seq in ops or is another
+	// user's. After any other error the outcome is unknown: only Log tells.
+	Append(ctx context.Context, doc string, head int64, ops []Operation) error
+
+	// Log returns operations from the one that made version from+1 on, in order
+	// and without a hole: at most limit operations, and no more than maxBytes of
+	// deltas after the first (0: no bound). Past the head it returns none.
+	// ErrGone where from lies before what is kept.
+	Log(ctx context.Context, doc string, from int64, limit, maxBytes int) ([]Operation, error)
+
+	// Operation finds the version that a client's operation made; ErrNotFound
+	// where the log does not hold it.
+	Operation(ctx context.Context, doc, client string, seq int64) (version int64, err error)
+
+	// Client reads a client's row; the zero ClientRow where it has none.
+	Client(ctx context.Context, doc, client string) (ClientRow, error)
+
+	// Heads reads the heads of many documents in one query. Unknown ones are left out.
+	Heads(ctx context.Context, docs []string) (map[string]Head, error)
+
+	// Snapshot returns the newest snapshot at or below version at, and the zero
+	// Snapshot (Content nil) where there is none. A damaged one is never returned.
+	Snapshot(ctx context.Context, doc string, at int64) (Snapshot, error)
+
+	// PutSnapshot keeps a snapshot of a committed version. An equal version is kept once.
+	PutSnapshot(ctx context.Context, doc string, s Snapshot) error
+
+	// Delete deletes a document: its id is never used again. With purge its log,
+	// snapshots and client rows are removed for good, also where it was deleted before.
+	Delete(ctx context.Context, doc string, purge bool) error
+
+	// List returns documents that are not deleted whose id begins with prefix and
+	// is greater than after (byte order), in order, at most limit.
+	List(ctx context.Context, prefix, after string, limit int) ([]Meta, error)
+
+	// Ping reports whether the store can be written now.
+	Ping(ctx context.Context) error
+
+	// Close frees what the store holds. Nothing may be called afterwards.
+	Close() error
+}

@@ -1,0 +1,3 @@
+module github.com/weft-collab/weft
+
+go 1.26
