@@ -23,6 +23,7 @@ const (
 	NotFound     Code = "not_found" // HTTP alone
 	Draining     Code = "draining"  // bye and HTTP alone
 	Exists       Code = "exists"    // HTTP alone
+	Gone         Code = "gone"      // HTTP alone: the history was folded away
 )
 
 // Error is a refusal with a code: what clients are told, and why.

@@ -1,0 +1,338 @@
+package collab
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/weft-collab/weft/collab/protocol"
+	"github.com/weft-collab/weft/ot"
+)
+
+// Document is a document as calls see it: Version is the content's.
+type Document struct {
+	Meta
+	Content []byte // JSON, in normal form
+}
+
+type phase uint8
+
+const (
+	loading  phase = iota // effLoad or effCreate is under way
+	absent                // the store has no such document
+	open                  // content and log are known
+	finished              // deleted or not to be served; nothing happens any more
+)
+
+type storeWork uint8
+
+const (
+	idle      storeWork = iota
+	appending           // effAppend is under way
+	syncing             // effLog toSync is under way
+)
+
+// document is the state of one document on one node. It changes in step alone,
+// has no goroutine, clock or I/O, and so runs as well in a simulation as in a loop.
+type document struct {
+	rules rules
+	id    string
+	meta  Meta // Type, Created, Updated; Version is head
+	phase phase
+	now   time.Time
+	out   []effect
+
+	content *ot.Document // at the head
+	tail    tail         // the newest part of the log; tail.head() is the head
+	clients map[string]ClientRow
+
+	work     storeWork
+	pending  []*pending // in their order; the first inFlight of them are being appended
+	inFlight int
+	after    *ot.Document // content with what is in flight
+	tip      *ot.Document // content with all that is pending
+
+	stalled      []event       // wait for the load
+	waiting      []event       // wait for the next sync
+	judging      []event       // wait for the sync that is under way
+	wantSync     bool          // the log is to be read when the store is free
+	mustSync     bool          // and before anything is appended: an outcome is unknown
+	syncedLast   bool          // the last work was a sync: an append has its turn
+	appendFailed bool          // the last append had an unknown outcome
+	failing      time.Time     // since when the store has not answered
+	backoff      time.Duration // before the next sync
+	busQueue     [][]byte      // messages that came while the store was at work
+
+	sessions map[string]*session
+	list     []*session       // the same, in the order they came
+	fed      int64            // the head at which feedAll was done
+	remote   map[string]*peer // sessions of other nodes
+	tellAt   time.Time        // when owed presence is sent; zero: none owed
+	announce time.Time        // when other nodes are told all of this node's sessions
+	moved    map[string]bool  // local sessions whose presence other nodes do not have
+	gone     map[string]bool  // local sessions that left since then
+	buckets  map[string]*bucket
+
+	snapshotted int64 // version of the newest snapshot
+	snapshots   bool  // one is being written
+	idleSince   time.Time
+	unloading   bool
+	draining    bool
+	next        time.Time // when evTimer is wanted; zero: never
+}
+
+// rules are the limits and times that step goes by.
+type rules struct {
+	limits        protocol.Limits
+	features      []string
+	sessions      int           // of a document on a node
+	batch         int           // operations of one append at most
+	snapshotEvery int64         // versions
+	idleAfter     time.Duration // without a session
+	slowAfter     time.Duration // without progress
+	storeAfter    time.Duration // without the store, before sessions are sent away
+	tellEvery     time.Duration // between presence frames
+	announceEvery time.Duration // between announcements to other nodes
+	forgetAfter   time.Duration // without an announcement
+}
+
+func newDocument(id string, r rules) *document {
+	return &document{
+		rules: r, id: id, clients: map[string]ClientRow{}, sessions: map[string]*session{}, remote: map[string]*peer{},
+		moved: map[string]bool{}, gone: map[string]bool{}, buckets: map[string]*bucket{},
+		out: []effect{effLoad{}},
+	}
+}
+
+// begin returns the effects that a new document starts with.
+func (d *document) begin(now time.Time) []effect {
+	d.now, d.idleSince, d.announce = now, now, now
+	return d.take()
+}
+
+// step takes one event at time now and returns what is to be done, in order.
+func (d *document) step(now time.Time, ev event) []effect {
+	if now.After(d.now) {
+		d.now = now
+	}
+	d.handle(ev)
+	d.settle()
+	return d.take()
+}
+
+func (d *document) take() []effect {
+	out := d.out
+	d.out = nil
+	return out
+}
+
+func (d *document) do(e effect) { d.out = append(d.out, e) }
+
+func (d *document) warn(msg string, err error) { d.do(effWarn{msg, err}) }
+
+func (d *document) head() int64 { return d.tail.head() }
+
+// handle dispatches an event. What needs the content waits until it is there.
+func (d *document) handle(ev event) {
+	switch ev := ev.(type) {
+	case evLoaded:
+		d.loaded(ev)
+	case evCreated:
+		d.created(ev)
+	case evCredit:
+		d.credit(ev)
+	case evLeave:
+		d.leave(ev.s)
+	case evStored:
+		d.stored(ev.err)
+	case evSnapshotted:
+		d.snapshotDone(ev)
+	case evDrain:
+		d.drain(ev.within)
+	case evStay:
+		d.unloading, d.idleSince = false, d.now
+	case evTimer:
+		d.timer()
+	default:
+		d.handleOpen(ev)
+	}
+}
+
+func (d *document) handleOpen(ev event) {
+	switch d.phase {
+	case loading:
+		d.stalled = append(d.stalled, ev)
+		return
+	case absent:
+		d.handleAbsent(ev)
+		return
+	case finished:
+		d.refuse(ev, protocol.Error{Code: protocol.Unavailable, Msg: "the document is being closed here; come again", RetryMS: 1000})
+		return
+	}
+	switch ev := ev.(type) {
+	case evJoin:
+		d.join(ev)
+	case evGreeted:
+		d.greeted(ev)
+	case evMessage:
+		d.message(ev.s, ev.m)
+	case evToken:
+		d.token(ev)
+	case evSubmit:
+		d.submit(ev.call)
+	case evRow:
+		d.row(ev)
+	case evRead:
+		d.await(ev)
+	case evConsider:
+		d.consider(ev.call, ev.s)
+	case evLog:
+		d.logRead(ev)
+	case evBus:
+		d.bus(ev.msg)
+	case evHead:
+		d.headSeen(ev.head)
+	}
+}
+
+// handleAbsent creates the document for the first session that may, and refuses all else.
+func (d *document) handleAbsent(ev event) {
+	join, ok := ev.(evJoin)
+	if !ok {
+		d.refuse(ev, protocol.Error{Code: protocol.NotFound, Msg: "no such document"})
+		return
+	}
+	switch {
+	case join.hello.V != nil && *join.hello.V > 0:
+		d.turnAway(join.s, protocol.Error{Code: protocol.BadVersion, Msg: "the store has no such document, and so not its version"})
+	case join.s.role < Write:
+		d.turnAway(join.s, protocol.Error{Code: protocol.Forbidden, Msg: "no such document, and the token may not create it"})
+	default:
+		typ := join.hello.Type
+		if typ == "" {
+			typ = ot.Rich
+		}
+		d.phase = loading
+		d.stalled = append(d.stalled, ev)
+		d.do(effCreate{typ})
+	}
+}
+
+func (d *document) created(ev evCreated) {
+	switch {
+	case d.phase != loading:
+	case ev.err == nil:
+		content := ot.NewDocument(ev.meta.Type)
+		d.opened(loaded{meta: ev.meta, content: content})
+	case errors.Is(ev.err, ErrExists):
+		d.do(effLoad{})
+	default:
+		d.loaded(evLoaded{err: ev.err})
+	}
+}
+
+func (d *document) loaded(ev evLoaded) {
+	switch {
+	case d.phase != loading: // it was finished meanwhile
+	case ev.err == nil:
+		d.opened(ev.at)
+	case errors.Is(ev.err, ErrNotFound):
+		d.phase = absent
+		d.resume()
+	case errors.Is(ev.err, ErrDeleted):
+		d.finish(protocol.Error{Code: protocol.Deleted, Msg: "the document was deleted"})
+	default:
+		// A document whose load failed is not served and never written.
+		d.warn("the document could not be loaded", ev.err)
+		d.finish(unavailable())
+	}
+}
+
+func unavailable() protocol.Error {
+	return protocol.Error{Code: protocol.Unavailable, Msg: "the store cannot be reached; nothing is acknowledged that is not stored", RetryMS: 2000}
+}
+
+func (d *document) opened(l loaded) {
+	d.phase = open
+	d.meta, d.content, d.snapshotted = l.meta, l.content, l.snapshot
+	d.tip, d.fed = d.content, l.meta.Version
+	d.tail = tail{base: l.meta.Version - int64(len(l.tail))}
+	for _, op := range l.tail {
+		d.tail.push(op)
+	}
+	for i, op := range l.tail {
+		d.clients[op.client] = ClientRow{User: op.user, Seq: op.seq, Version: d.tail.base + int64(i) + 1}
+	}
+	d.do(effPublish{whoMessage()})
+	d.resume()
+}
+
+// resume hands on what waited for the load.
+func (d *document) resume() {
+	stalled := d.stalled
+	d.stalled = nil
+	for _, ev := range stalled {
+		d.handle(ev)
+	}
+}
+
+// refuse answers an event that cannot be served.
+func (d *document) refuse(ev event, why protocol.Error) {
+	switch ev := ev.(type) {
+	case evJoin:
+		d.turnAway(ev.s, why)
+	case evGreeted:
+		d.turnAway(ev.s, why)
+	case evSubmit:
+		d.answer(ev.call, 0, &why)
+	case evRow:
+		d.answer(ev.call, 0, &why)
+	case evConsider:
+		if ev.s == nil {
+			d.answer(ev.call, 0, &why)
+		}
+	case evRead:
+		reply := ev.reply
+		d.do(effDo{func() { reply(Document{}, &why) }})
+	}
+}
+
+// finish ends the document on this node: everyone is told why, nothing more is done.
+func (d *document) finish(why protocol.Error) {
+	if d.phase == finished {
+		return
+	}
+	d.phase = finished
+	for _, s := range d.everyone() {
+		d.turnAway(s, why)
+	}
+	for _, p := range d.pending {
+		for _, c := range p.calls {
+			d.answer(c, 0, &why)
+		}
+	}
+	events := slices.Concat(d.stalled, d.judging, d.waiting)
+	d.pending, d.stalled, d.judging, d.waiting, d.inFlight, d.busQueue = nil, nil, nil, nil, 0, nil
+	d.work, d.tellAt = idle, time.Time{}
+	for _, ev := range events {
+		d.refuse(ev, why)
+	}
+	d.remote = map[string]*peer{}
+}
+
+// settle does what follows from any change: the next work for the store, and
+// frames to whom they are due.
+func (d *document) settle() {
+	if d.phase == open {
+		d.busLater()
+		d.employ()
+		d.feedAll()
+		d.snapshot()
+		if d.tail.overfull() {
+			d.carryAll()
+			d.tail.trim()
+		}
+	}
+	d.retire()
+}

@@ -1,0 +1,331 @@
+package collab
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/weft-collab/weft/ot"
+)
+
+// mailboxSize bounds the events that wait for a document. When it is full, whoever
+// posts waits, and TCP is the back-pressure.
+const mailboxSize = 128
+
+// storeTimeout bounds one call of the store.
+const storeTimeout = 10 * time.Second
+
+// loop runs a document: it feeds events to step and performs the effects.
+type loop struct {
+	hub  *Hub
+	doc  *document
+	log  *slog.Logger
+	mail chan event
+	bell chan struct{} // rung when credits or bus have something
+	done chan struct{}
+	work sync.WaitGroup // effects under way
+
+	mu      sync.Mutex
+	credits []evCredit
+	bus     [][]byte
+	lost    bool    // messages of the bus did not fit
+	signals []event // of the hub: a head, a drain, word that nobody holds the document
+
+	refs   int  // guarded by hub.mu: sessions and calls that need the document
+	vacant bool // guarded by hub.mu: step wanted to unload, and is told when nobody needs it
+}
+
+func newLoop(h *Hub, id string) *loop {
+	return &loop{
+		hub: h, doc: newDocument(id, h.rules), log: h.log.With("doc", id),
+		mail: make(chan event, mailboxSize), bell: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+}
+
+// post hands an event to the document, and waits while its mailbox is full.
+// It reports whether the document took it.
+func (l *loop) post(ctx context.Context, ev event) bool {
+	select {
+	case l.mail <- ev:
+		return true
+	case <-l.done:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (l *loop) ring() {
+	select {
+	case l.bell <- struct{}{}:
+	default:
+	}
+}
+
+// credit notes written frames; it never blocks. Many become one event.
+func (l *loop) credit(s *session, bytes int) {
+	l.mu.Lock()
+	for i := range l.credits {
+		if c := &l.credits[i]; c.s == s {
+			c.frames++
+			c.bytes += bytes
+			l.mu.Unlock()
+			return
+		}
+		if i > 32 {
+			break
+		}
+	}
+	l.credits = append(l.credits, evCredit{s, 1, bytes})
+	l.mu.Unlock()
+	l.ring()
+}
+
+// signal hands the document an event of the hub; it never blocks.
+func (l *loop) signal(ev event) {
+	l.mu.Lock()
+	l.signals = append(l.signals, ev)
+	l.mu.Unlock()
+	l.ring()
+}
+
+func (l *loop) stay()                      { l.signal(evStay{}) }
+func (l *loop) headSeen(h Head)            { l.signal(evHead{h}) }
+func (l *loop) drain(within time.Duration) { l.signal(evDrain{within}) }
+
+// message takes what the bus brings; it never blocks.
+func (l *loop) message(msg []byte) {
+	l.mu.Lock()
+	if len(l.bus) < 4*busMost {
+		l.bus = append(l.bus, msg)
+	} else {
+		l.lost = true
+	}
+	l.mu.Unlock()
+	l.ring()
+}
+
+// run is the loop's goroutine. It ends when the document is unloaded.
+func (l *loop) run() {
+	defer close(l.done)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	over := l.perform(l.doc.begin(time.Now()))
+	for !over {
+		var wake <-chan time.Time
+		if next := l.doc.next; !next.IsZero() {
+			timer.Reset(max(0, time.Until(next)))
+			wake = timer.C
+		}
+		select {
+		case ev := <-l.mail:
+			over = l.perform(l.doc.step(time.Now(), ev))
+		case <-l.bell:
+			over = l.answerBell()
+		case <-wake:
+			over = l.perform(l.doc.step(time.Now(), evTimer{}))
+		}
+	}
+	l.settleEffects()
+}
+
+// settleEffects waits for what is still under way, and lets its results go.
+func (l *loop) settleEffects() {
+	ended := make(chan struct{})
+	go func() { l.work.Wait(); close(ended) }()
+	for {
+		select {
+		case <-l.mail:
+		case <-ended:
+			return
+		}
+	}
+}
+
+func (l *loop) answerBell() bool {
+	l.mu.Lock()
+	credits, bus, events, lost := l.credits, l.bus, l.signals, l.lost
+	l.credits, l.bus, l.signals, l.lost = nil, nil, nil, false
+	l.mu.Unlock()
+	for _, c := range credits {
+		events = append(events, c)
+	}
+	for _, msg := range bus {
+		events = append(events, evBus{msg})
+	}
+	if lost {
+		l.hub.checkSoon()
+	}
+	for _, ev := range events {
+		if l.perform(l.doc.step(time.Now(), ev)) {
+			return true
+		}
+	}
+	return false
+}
+
+// perform does effects in order and reports whether the loop is over.
+func (l *loop) perform(effects []effect) (over bool) {
+	for _, e := range effects {
+		switch e := e.(type) {
+		case effSend:
+			e.s.conn.Send(e.frame)
+		case effClose:
+			e.s.conn.Close(e.last, e.code, e.reason)
+		case effPublish:
+			l.hub.bus.Publish(l.doc.id, e.msg)
+		case effDo:
+			e.do()
+		case effWarn:
+			l.log.Warn(e.msg, "version", l.doc.head(), "err", e.err)
+		case effUnload:
+			over = l.hub.unload(l)
+		default:
+			l.start(e)
+		}
+	}
+	return over
+}
+
+// start performs an effect that asks the store, in a goroutine that the loop waits for.
+func (l *loop) start(e effect) {
+	l.work.Add(1)
+	go func() {
+		defer l.work.Done()
+		l.mail <- l.ask(e)
+	}()
+}
+
+func (l *loop) ask(e effect) event {
+	if e, ok := e.(effLog); ok && e.after > 0 {
+		time.Sleep(e.after)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	store, id := l.hub.store, l.doc.id
+	switch e := e.(type) {
+	case effLoad:
+		at, err := load(ctx, store, id)
+		if err == nil {
+			l.log.Info("document opened", "version", at.meta.Version, "snapshot", at.snapshot)
+		}
+		return evLoaded{at, err}
+	case effCreate:
+		meta, err := store.Create(ctx, id, e.typ, nil)
+		return evCreated{meta, err}
+	case effGreet:
+		row, err := store.Client(ctx, id, e.s.client)
+		if err != nil {
+			return evGreeted{s: e.s, err: err}
+		}
+		head, err := headOf(ctx, store, id)
+		return evGreeted{e.s, row, head, err}
+	case effRow:
+		return l.askRow(ctx, e.call)
+	case effLog:
+		ops, err := store.Log(ctx, id, e.from, e.limit, e.maxBytes)
+		return evLog{e.purpose, e.from, ops, err}
+	case effAppend:
+		return evStored{store.Append(ctx, id, e.head, e.ops)}
+	case effSnapshot:
+		err := store.PutSnapshot(ctx, id, Snapshot{Version: e.version, Content: e.content.AppendJSON(nil)})
+		return evSnapshotted{e.version, err}
+	}
+	panic("collab: unknown effect")
+}
+
+func (l *loop) askRow(ctx context.Context, c *submission) event {
+	row, err := l.hub.store.Client(ctx, l.doc.id, c.client)
+	if err != nil {
+		return evRow{call: c, err: err}
+	}
+	made := int64(0)
+	if row.User == c.user && c.op.Seq >= 1 && c.op.Seq < row.Seq {
+		made, err = l.hub.store.Operation(ctx, l.doc.id, c.client, c.op.Seq)
+		if errors.Is(err, ErrNotFound) {
+			made, err = 0, nil
+		}
+	}
+	return evRow{c, row, made, err}
+}
+
+func headOf(ctx context.Context, store Store, id string) (Head, error) {
+	heads, err := store.Heads(ctx, []string{id})
+	if err != nil {
+		return Head{}, err
+	}
+	head, ok := heads[id]
+	switch {
+	case !ok:
+		return Head{}, ErrNotFound
+	case head.Deleted:
+		return Head{}, ErrDeleted
+	}
+	return head, nil
+}
+
+// load rebuilds a document from the newest snapshot and the log after it. The
+// operation that made the head is in the tail, unless the log was folded there.
+func load(ctx context.Context, store Store, id string) (loaded, error) {
+	meta, err := store.Meta(ctx, id)
+	if err != nil {
+		return loaded{}, err
+	}
+	at, content, err := contentAt(ctx, store, meta, meta.Version)
+	if err != nil {
+		return loaded{}, err
+	}
+	out := loaded{meta: meta, snapshot: at, content: content}
+	from := max(0, meta.Version-64)
+	ops, err := store.Log(ctx, id, from, int(meta.Version-from), 0)
+	if errors.Is(err, ErrGone) {
+		return out, nil
+	}
+	if err != nil {
+		return loaded{}, err
+	}
+	if len(ops) > int(meta.Version-from) {
+		ops = ops[:meta.Version-from]
+	}
+	out.tail, err = loggedAll(ops)
+	return out, err
+}
+
+// contentAt rebuilds the content at version v, and says from which snapshot.
+func contentAt(ctx context.Context, store Store, meta Meta, v int64) (from int64, content *ot.Document, err error) {
+	snap, err := store.Snapshot(ctx, meta.ID, v)
+	if err != nil {
+		return 0, nil, err
+	}
+	content = ot.NewDocument(meta.Type)
+	if snap.Content != nil {
+		delta, err := ot.Decode(snap.Content)
+		if err != nil {
+			return 0, nil, err
+		}
+		if content, err = ot.DocumentOf(meta.Type, delta); err != nil {
+			return 0, nil, err
+		}
+	}
+	for at := snap.Version; at < v; {
+		ops, err := store.Log(ctx, meta.ID, at, int(min(v-at, tailOps)), 8<<20)
+		if err != nil {
+			return 0, nil, err
+		}
+		if len(ops) == 0 {
+			return 0, nil, errors.New("the log ends before the version that the store names")
+		}
+		for _, op := range ops {
+			delta, err := ot.Decode(op.Delta)
+			if err == nil {
+				err = content.Apply(delta)
+			}
+			if err != nil {
+				return 0, nil, err
+			}
+		}
+		at += int64(len(ops))
+	}
+	return snap.Version, content, nil
+}

@@ -1,0 +1,119 @@
+package collab
+
+import (
+	"encoding/json"
+
+	"github.com/weft-collab/weft/collab/protocol"
+)
+
+// Messages between nodes are the protocol's own ops and presence frames, and
+// these: "who" asks for everyone's sessions, "join" tells that a client has a new
+// session, "deleted" that the document was deleted.
+type nodeMessage struct {
+	T       string `json:"t"`
+	Client  string `json:"client,omitempty"`
+	User    string `json:"user,omitempty"`
+	Session string `json:"session,omitempty"`
+}
+
+func whoMessage() []byte     { return encodeNode(nodeMessage{T: "who"}) }
+func deletedMessage() []byte { return encodeNode(nodeMessage{T: "deleted"}) }
+func joinMessage(client, user, session string) []byte {
+	return encodeNode(nodeMessage{T: "join", Client: client, User: user, Session: session})
+}
+
+func encodeNode(m nodeMessage) []byte {
+	b, _ := json.Marshal(m) // strings alone: cannot fail
+	return b
+}
+
+// busMost is how many messages wait while the store is at work; beyond, the log is read instead.
+const busMost = 64
+
+// bus takes another node's message. It is a hint: what does not fit is ignored
+// where it is old, and settled by the log where it is ahead.
+func (d *document) bus(msg []byte) {
+	if d.work != idle {
+		if len(d.busQueue) >= busMost {
+			d.busQueue = nil
+			d.sync()
+			return
+		}
+		d.busQueue = append(d.busQueue, msg)
+		return
+	}
+	var m nodeMessage
+	if err := json.Unmarshal(msg, &m); err != nil {
+		d.warn("a message of another node is not to be read", err)
+		return
+	}
+	switch m.T {
+	case "ops", "presence":
+		d.busFrame(msg)
+	case "who":
+		d.announceAll()
+	case "deleted":
+		d.sync()
+	case "join":
+		for _, s := range d.everyone() {
+			if s.client == m.Client && s.ident.User == m.User && s.id != m.Session {
+				d.replace(s)
+			}
+		}
+	}
+}
+
+func (d *document) busFrame(msg []byte) {
+	m, err := protocol.DecodeServer(msg)
+	if err != nil {
+		d.warn("a message of another node is not to be read", err)
+		return
+	}
+	switch m := m.(type) {
+	case *protocol.PresenceUpdate:
+		d.heard(m.V, m.Peers)
+	case *protocol.Ops:
+		d.busOps(m)
+	}
+}
+
+func (d *document) busOps(m *protocol.Ops) {
+	to := m.V + int64(len(m.Ops))
+	if to <= d.head() {
+		return
+	}
+	if m.V > d.head() {
+		d.sync()
+		return
+	}
+	var ops []logged
+	for _, op := range m.Ops[d.head()-m.V:] {
+		l, err := newLogged(Operation{Client: op.Client, Seq: op.Seq, User: op.User, Delta: op.Delta})
+		if err != nil || d.content.Check(l.delta) != nil && len(ops) == 0 {
+			d.sync()
+			return
+		}
+		ops = append(ops, l)
+	}
+	d.advance(ops)
+}
+
+// busLater takes the messages that came while the store was at work.
+func (d *document) busLater() {
+	for len(d.busQueue) > 0 && d.work == idle && d.phase == open {
+		msg := d.busQueue[0]
+		d.busQueue = d.busQueue[1:]
+		d.bus(msg)
+	}
+}
+
+// headSeen compares with the store's head: what the bus lost is read from the log.
+func (d *document) headSeen(h Head) {
+	if h.Deleted {
+		d.finish(protocol.Error{Code: protocol.Deleted, Msg: "the document was deleted"})
+		return
+	}
+	if h.Version > d.head() && d.work != appending {
+		d.sync()
+	}
+}
