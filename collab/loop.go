@@ -193,23 +193,24 @@ func (l *loop) start(e effect) {
 	l.work.Add(1)
 	go func() {
 		defer l.work.Done()
-		l.mail <- l.ask(e)
+		if e, ok := e.(effLog); ok && e.after > 0 {
+			time.Sleep(e.after)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		defer cancel()
+		ev := ask(ctx, l.hub.store, l.doc.id, e)
+		if ev, ok := ev.(evLoaded); ok && ev.err == nil {
+			l.log.Info("document opened", "version", ev.at.meta.Version, "snapshot", ev.at.snapshot)
+		}
+		l.mail <- ev
 	}()
 }
 
-func (l *loop) ask(e effect) event {
-	if e, ok := e.(effLog); ok && e.after > 0 {
-		time.Sleep(e.after)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	store, id := l.hub.store, l.doc.id
+// ask performs an effect on the store and returns the event that answers it.
+func ask(ctx context.Context, store Store, id string, e effect) event {
 	switch e := e.(type) {
 	case effLoad:
 		at, err := load(ctx, store, id)
-		if err == nil {
-			l.log.Info("document opened", "version", at.meta.Version, "snapshot", at.snapshot)
-		}
 		return evLoaded{at, err}
 	case effCreate:
 		meta, err := store.Create(ctx, id, e.typ, nil)
@@ -222,7 +223,7 @@ func (l *loop) ask(e effect) event {
 		head, err := headOf(ctx, store, id)
 		return evGreeted{e.s, row, head, err}
 	case effRow:
-		return l.askRow(ctx, e.call)
+		return askRow(ctx, store, id, e.call)
 	case effLog:
 		ops, err := store.Log(ctx, id, e.from, e.limit, e.maxBytes)
 		return evLog{e.purpose, e.from, ops, err}
@@ -235,14 +236,14 @@ func (l *loop) ask(e effect) event {
 	panic("collab: unknown effect")
 }
 
-func (l *loop) askRow(ctx context.Context, c *submission) event {
-	row, err := l.hub.store.Client(ctx, l.doc.id, c.client)
+func askRow(ctx context.Context, store Store, id string, c *submission) event {
+	row, err := store.Client(ctx, id, c.client)
 	if err != nil {
 		return evRow{call: c, err: err}
 	}
 	made := int64(0)
 	if row.User == c.user && c.op.Seq >= 1 && c.op.Seq < row.Seq {
-		made, err = l.hub.store.Operation(ctx, l.doc.id, c.client, c.op.Seq)
+		made, err = store.Operation(ctx, id, c.client, c.op.Seq)
 		if errors.Is(err, ErrNotFound) {
 			made, err = 0, nil
 		}
