@@ -66,6 +66,7 @@ type document struct {
 	sessions map[string]*session
 	list     []*session       // the same, in the order they came
 	fed      int64            // the head at which feedAll was done
+	replaced []*session       // end when what is pending of them has come back
 	remote   map[string]*peer // sessions of other nodes
 	tellAt   time.Time        // when owed presence is sent; zero: none owed
 	announce time.Time        // when other nodes are told all of this node's sessions
@@ -328,6 +329,7 @@ func (d *document) settle() {
 		d.busLater()
 		d.employ()
 		d.feedAll()
+		d.endReplaced()
 		d.snapshot()
 		if d.tail.overfull() {
 			d.carryAll()

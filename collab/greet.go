@@ -3,6 +3,7 @@ package collab
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/weft-collab/weft/collab/protocol"
 )
@@ -28,10 +29,11 @@ func (d *document) join(ev evJoin) {
 	}
 	s.hello = ev.hello
 	for _, other := range d.everyone() {
-		if other.client == s.client && other.ident.User == s.ident.User {
+		if other.client == s.client && other.ident.User == s.ident.User && !other.replaced {
 			d.replace(other)
 		}
 	}
+	s.since = d.now
 	d.sessions[s.id] = s
 	d.list = append(d.list, s)
 	d.wake(s.ident.Expires)
@@ -39,8 +41,33 @@ func (d *document) join(ev evJoin) {
 	d.do(effGreet{s})
 }
 
+// replace ends a session whose client id a newer one has. Nothing more is taken
+// from it; what was taken already comes back to it first, so that its client knows
+// what of its own is stored.
 func (d *document) replace(s *session) {
-	d.turnAway(s, protocol.Error{Code: protocol.Replaced, Msg: "a newer session has the same client id; draw another one"})
+	s.replaced = true
+	d.replaced = append(d.replaced, s)
+}
+
+func (d *document) endReplaced() {
+	if len(d.replaced) == 0 {
+		return
+	}
+	waiting := d.replaced[:0:0]
+	for _, s := range d.replaced {
+		switch {
+		case s.ended:
+		case s.joined && !s.holding && (d.hasPending(s) || s.v < d.head()):
+			waiting = append(waiting, s)
+		default:
+			d.turnAway(s, protocol.Error{Code: protocol.Replaced, Msg: "a newer session has the same client id; draw another one"})
+		}
+	}
+	d.replaced = waiting
+}
+
+func (d *document) hasPending(s *session) bool {
+	return slices.ContainsFunc(d.pending, func(p *pending) bool { return p.client == s.client })
 }
 
 // greeted goes on when the client's row is known. It comes again after a sync
@@ -205,7 +232,7 @@ func (d *document) greet(s *session, w protocol.Welcome) {
 	d.send(s, w.Append(nil))
 	s.peer = &peer{id: s.id, user: s.user(), v: d.head()}
 	d.moved[s.id] = true
-	d.do(effPublish{joinMessage(s.client, s.ident.User, s.id)})
+	d.do(effPublish{joinMessage(s)})
 	d.owe(s.id)
 	d.feed(s, nil)
 }

@@ -14,12 +14,13 @@ type nodeMessage struct {
 	Client  string `json:"client,omitempty"`
 	User    string `json:"user,omitempty"`
 	Session string `json:"session,omitempty"`
+	Since   int64  `json:"since,omitempty"` // of a join, in milliseconds
 }
 
 func whoMessage() []byte     { return encodeNode(nodeMessage{T: "who"}) }
 func deletedMessage() []byte { return encodeNode(nodeMessage{T: "deleted"}) }
-func joinMessage(client, user, session string) []byte {
-	return encodeNode(nodeMessage{T: "join", Client: client, User: user, Session: session})
+func joinMessage(s *session) []byte {
+	return encodeNode(nodeMessage{T: "join", Client: s.client, User: s.ident.User, Session: s.id, Since: s.since.UnixMilli()})
 }
 
 func encodeNode(m nodeMessage) []byte {
@@ -56,7 +57,8 @@ func (d *document) bus(msg []byte) {
 		d.sync()
 	case "join":
 		for _, s := range d.everyone() {
-			if s.client == m.Client && s.ident.User == m.User && s.id != m.Session {
+			// A late message of an older session must not end a newer one.
+			if s.client == m.Client && s.ident.User == m.User && s.id != m.Session && s.since.UnixMilli() <= m.Since && !s.replaced {
 				d.replace(s)
 			}
 		}

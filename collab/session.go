@@ -15,15 +15,17 @@ type session struct {
 	role   Role
 	conn   Conn
 
-	joined  bool  // it has its welcome
-	ended   bool  // nothing is sent to it any more
-	v       int64 // the version up to which it has been sent everything
-	named   int64 // the highest version that it has named in an operation
-	peer    *peer
-	reading bool                // a part of the log is being read for it
-	held    []event             // messages behind one that waits for the store
-	holding bool                // one waits
-	owed    map[string]struct{} // peers whose presence it has not been told
+	joined   bool      // it has its welcome
+	ended    bool      // nothing is sent to it any more
+	replaced bool      // a newer session has its client id: nothing more is taken from it
+	since    time.Time // when it came
+	v        int64     // the version up to which it has been sent everything
+	named    int64     // the highest version that it has named in an operation
+	peer     *peer
+	reading  bool                // a part of the log is being read for it
+	held     []event             // messages behind one that waits for the store
+	holding  bool                // one waits
+	owed     map[string]struct{} // peers whose presence it has not been told
 
 	frames, bytes int       // unwritten
 	shut          time.Time // since when the window has been shut without progress; zero: it is open
@@ -141,7 +143,7 @@ const heldMost = 256
 
 // message takes a session's message, behind any that still waits for the store.
 func (d *document) message(s *session, m protocol.ClientMessage) {
-	if s.ended {
+	if s.ended || s.replaced {
 		return
 	}
 	if !s.joined {
@@ -173,7 +175,7 @@ func (d *document) message(s *session, m protocol.ClientMessage) {
 // release lets a session's held messages follow the one that has been dealt with.
 func (d *document) release(s *session) {
 	s.holding = false
-	for len(s.held) > 0 && !s.holding && !s.ended {
+	for len(s.held) > 0 && !s.holding && !s.ended && !s.replaced {
 		ev := s.held[0]
 		s.held = s.held[1:]
 		d.handle(ev)

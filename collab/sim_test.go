@@ -90,6 +90,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	for i := range 5 {
 		c := &simClient{w: w, name: fmt.Sprintf("client%d", i), reader: i == 4}
 		c.id = w.clientID()
+		c.save()
 		w.clients = append(w.clients, c)
 	}
 	return w

@@ -22,15 +22,18 @@ type simClient struct {
 
 // simState is what a client keeps over a reload.
 type simState struct {
-	id       string
-	v        int64
-	last     *protocol.Origin
-	content  *ot.Document // the server's at v; nil before the first welcome
-	seq      int64        // the last one used
-	inFlight ot.Delta     // nil: none
-	flying   bool
-	buffer   ot.Delta
-	marks    []rune // in inFlight and buffer and not yet acknowledged
+	id        string
+	v         int64
+	last      *protocol.Origin
+	content   *ot.Document // the server's at v; nil before the first welcome
+	seq       int64        // the last one used
+	inFlight  ot.Delta     // nil: none
+	flying    bool
+	buffer    ot.Delta
+	marks     []rune // in inFlight and buffer and not yet acknowledged
+	former    string // the client id under which inFlight went out before starting over; "" for none
+	formerSeq int64
+	ghost     string // "id/seq" of an operation that was given up, and set on top anew
 }
 
 func (s simState) clone() simState {
@@ -177,9 +180,9 @@ func (c *simClient) read(frame []byte) {
 func (c *simClient) refused(e protocol.Error) {
 	switch e.Code {
 	case protocol.BadVersion, protocol.ClientTaken, protocol.Replaced:
-		c.w.count("started over")
+		c.w.count("started over: " + string(e.Code))
 		c.hangUp()
-		c.startOver()
+		c.startOver(e.Code != protocol.BadVersion)
 	case protocol.RateLimited:
 		if c.flying && c.conn != nil {
 			c.transmit()
@@ -194,7 +197,7 @@ func (c *simClient) welcome(m *protocol.Welcome) {
 	if m.Seq > c.seq {
 		c.w.count("lost state")
 		c.hangUp()
-		c.startOver()
+		c.startOver(true)
 		return
 	}
 	if m.Doc != nil {
@@ -214,6 +217,12 @@ func (c *simClient) welcome(m *protocol.Welcome) {
 	if c.v != m.V {
 		c.w.fail("%s: welcome says version %d and leads to %d", c.name, m.V, c.v)
 	}
+	if c.former != "" && c.flying {
+		// It is not stored, and the session that had it is over: the edit goes on top anew.
+		c.ghost = fmt.Sprintf("%s/%d", c.former, c.formerSeq)
+		c.buffer, c.inFlight, c.flying = c.inFlight.Compose(c.buffer), nil, false
+	}
+	c.former = ""
 	if c.flying {
 		c.transmit()
 	}
@@ -234,7 +243,13 @@ func (c *simClient) take(m *protocol.Welcome) {
 	if c.content != nil && (c.flying || len(c.buffer) > 0) {
 		c.w.count("content with unsent edits")
 		had := c.content.Clone()
-		if c.flying && m.Seq >= c.seq {
+		if c.flying && c.former != "" {
+			// Neither operations nor a seq tell whether it is stored: it stands once or twice.
+			c.w.count("replaced, and the log compacted")
+			for _, m := range c.marks {
+				c.w.doubtful[m] = true
+			}
+		} else if c.flying && m.Seq >= c.seq {
 			if err := had.Apply(c.inFlight); err != nil {
 				c.w.fail("%s: %v", c.name, err)
 			}
@@ -271,9 +286,22 @@ func (c *simClient) receive(op protocol.Committed) {
 		return
 	}
 	c.w.seen(c, c.v+1, op)
+	if fmt.Sprintf("%s/%d", op.Client, op.Seq) == c.ghost {
+		c.w.count("an operation given up was stored after all")
+		// The edit is there twice now, or will be: this one is taken back.
+		undo := delta.Invert(c.content.Delta())
+		defer func() {
+			if c.flying {
+				undo = c.inFlight.Transform(undo, true)
+			}
+			c.buffer = c.buffer.Compose(c.buffer.Transform(undo, true))
+			c.ghost = ""
+		}()
+	}
 	own := op.Client == c.id
+	former := c.former != "" && op.Client == c.former && op.Seq == c.formerSeq
 	switch {
-	case own && c.flying && op.Seq == c.seq:
+	case c.flying && (own && c.former == "" && op.Seq == c.seq || former):
 		held := c.inFlight
 		c.flying, c.inFlight = false, nil
 		c.w.acked(op)
@@ -288,7 +316,7 @@ func (c *simClient) receive(op protocol.Committed) {
 	case own && op.Seq > c.seq || own && !c.flying && op.Seq == c.seq && c.w.mayForget[c.name]:
 		c.w.count("lost state")
 		c.hangUp()
-		c.startOver()
+		c.startOver(true)
 		return
 	case own:
 		c.w.fail("%s: its operation %d came again or out of turn (last %d)", c.name, op.Seq, c.seq)
@@ -310,17 +338,20 @@ func (c *simClient) receive(op protocol.Committed) {
 	c.last = &protocol.Origin{Client: op.Client, Seq: op.Seq}
 }
 
-// startOver draws a new id; what was unsent is set on top of what comes.
-func (c *simClient) startOver() {
-	for _, m := range c.marks {
-		c.w.doubtful[m] = true // an earlier copy may be committed elsewhere too
+// startOver draws a new id; what was unsent is set on top of what comes. On the
+// same lineage it asks for the operations since, which tell whether what was in flight is stored.
+func (c *simClient) startOver(sameLineage bool) {
+	if c.flying && c.former == "" {
+		c.former, c.formerSeq = c.id, c.seq
 	}
-	if c.flying {
-		c.buffer = c.inFlight.Compose(c.buffer)
+	if !sameLineage {
+		for _, m := range c.marks {
+			c.w.doubtful[m] = true
+		}
+		c.last = nil // so that content comes
 	}
-	c.inFlight, c.flying, c.seq = nil, false, 0
+	c.seq = 0
 	c.id = c.w.clientID()
-	c.last = nil // so that content comes
 	c.save()
 }
 

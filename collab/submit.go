@@ -116,7 +116,8 @@ func (d *document) row(ev evRow) {
 // consider judges an operation against what is known, and takes it, refuses it,
 // or lets it wait for the store. s is nil for a call.
 func (d *document) consider(c *submission, s *session) {
-	if s != nil && s.ended {
+	if s != nil && (s.ended || s.replaced) {
+		s.holding = false
 		return
 	}
 	row := d.clients[c.client]
@@ -230,7 +231,8 @@ func (d *document) rebaseRead(ev evLog) {
 	c, s := ev.purpose.call, ev.purpose.s
 	ops, err := loggedAll(ev.ops)
 	switch {
-	case s != nil && s.ended:
+	case s != nil && (s.ended || s.replaced):
+		s.holding = false
 		return
 	case errors.Is(ev.err, ErrGone):
 		d.deny(c, s, protocol.Error{Code: protocol.BadVersion, Seq: c.op.Seq, Msg: "the log no longer reaches back to that version"})
