@@ -243,6 +243,9 @@ func (c *simConn) clientReads() {
 		if c.s != nil && !c.closed {
 			c.node.tell(evCredit{c.s, 1, len(frame)})
 		}
+		if c.gone {
+			return // the node died of it
+		}
 		c.client.read(frame)
 		return
 	}

@@ -3,6 +3,7 @@ package collab
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/weft-collab/weft/collab/protocol"
 	"github.com/weft-collab/weft/ot"
@@ -33,7 +34,7 @@ type simState struct {
 	marks     []rune // in inFlight and buffer and not yet acknowledged
 	former    string // the client id under which inFlight went out before starting over; "" for none
 	formerSeq int64
-	ghost     string // "id/seq" of an operation that was given up, and set on top anew
+	ghosts    []string // "id/seq" of operations that were given up, and set on top anew
 }
 
 func (s simState) clone() simState {
@@ -219,7 +220,7 @@ func (c *simClient) welcome(m *protocol.Welcome) {
 	}
 	if c.former != "" && c.flying {
 		// It is not stored, and the session that had it is over: the edit goes on top anew.
-		c.ghost = fmt.Sprintf("%s/%d", c.former, c.formerSeq)
+		c.ghosts = append(slices.Clone(c.ghosts), fmt.Sprintf("%s/%d", c.former, c.formerSeq))
 		c.buffer, c.inFlight, c.flying = c.inFlight.Compose(c.buffer), nil, false
 	}
 	c.former = ""
@@ -286,7 +287,7 @@ func (c *simClient) receive(op protocol.Committed) {
 		return
 	}
 	c.w.seen(c, c.v+1, op)
-	if fmt.Sprintf("%s/%d", op.Client, op.Seq) == c.ghost {
+	if slices.Contains(c.ghosts, fmt.Sprintf("%s/%d", op.Client, op.Seq)) {
 		c.w.count("an operation given up was stored after all")
 		// The edit is there twice now, or will be: this one is taken back.
 		undo := delta.Invert(c.content.Delta())
@@ -295,7 +296,7 @@ func (c *simClient) receive(op protocol.Committed) {
 				undo = c.inFlight.Transform(undo, true)
 			}
 			c.buffer = c.buffer.Compose(c.buffer.Transform(undo, true))
-			c.ghost = ""
+			c.save()
 		}()
 	}
 	own := op.Client == c.id
