@@ -51,12 +51,11 @@ func (c *simClient) save() { c.saved = c.clone() }
 func (c *simClient) reload() {
 	c.hangUp()
 	for _, m := range c.marks {
-		c.w.doubtful[m] = true
+		if !slices.Contains(c.saved.marks, m) {
+			c.w.doubtful[m] = true // it was not saved, and may have been sent
+		}
 	}
 	c.simState = c.saved.clone()
-	for _, m := range c.marks {
-		delete(c.w.doubtful, m)
-	}
 }
 
 func (c *simClient) view() *ot.Document {
