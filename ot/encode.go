@@ -34,8 +34,13 @@ func (c Component) appendJSON(dst []byte) []byte {
 	default:
 		dst = strconv.AppendInt(append(dst, `{"delete":`...), int64(c.Delete), 10)
 	}
-	if len(c.Attributes) > 0 {
-		dst = appendObject(append(dst, `,"attributes":`...), c.Attributes)
+	return appendAttributes(dst, c.Attributes)
+}
+
+// appendAttributes ends a component.
+func appendAttributes(dst []byte, a Attributes) []byte {
+	if len(a) > 0 {
+		dst = appendObject(append(dst, `,"attributes":`...), a)
 	}
 	return append(dst, '}')
 }
@@ -138,7 +143,10 @@ const hexDigits = "0123456789abcdef"
 
 // appendString writes a JSON string as RFC 8785 does: what must be escaped, and nothing else.
 func appendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
+	return append(appendEscaped(append(dst, '"'), s), '"')
+}
+
+func appendEscaped[T string | []byte](dst []byte, s T) []byte {
 	from := 0
 	for i := 0; i < len(s); i++ {
 		b := s[i]
@@ -164,5 +172,5 @@ func appendString(dst []byte, s string) []byte {
 			dst = append(dst, '\\', 'u', '0', '0', hexDigits[b>>4], hexDigits[b&15])
 		}
 	}
-	return append(append(dst, s[from:]...), '"')
+	return append(dst, s[from:]...)
 }

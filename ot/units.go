@@ -1,12 +1,11 @@
 package ot
 
-import (
-	"math"
-	"unicode/utf8"
-)
+import "math"
 
 // Units is the length of text in UTF-16 code units.
-func Units(text string) int {
+func Units(text string) int { return units(text) }
+
+func units[T string | []byte](text T) int {
 	n := 0
 	for i := 0; i < len(text); i++ {
 		if b := text[i]; b < 0x80 || b >= 0xC0 {
@@ -20,28 +19,23 @@ func Units(text string) int {
 }
 
 // offset is the byte at which unit n of text begins; inside is true where that
-// is the middle of a surrogate pair, and the byte then the pair's.
-func offset(text string, n int) (at int, inside bool) {
-	if n <= 0 {
-		return 0, false
-	}
+// is the middle of a surrogate pair, and the byte then the pair's. Text is UTF-8.
+func offset[T string | []byte](text T, n int) (at int, inside bool) {
 	for at < len(text) && n > 0 {
-		b := text[at]
-		switch {
+		switch b := text[at]; {
 		case b < 0x80:
 			at++
-			n--
+		case b < 0xE0:
+			at += 2
+		case b < 0xF0:
+			at += 3
+		case n == 1:
+			return at, true
 		default:
-			r, size := utf8.DecodeRuneInString(text[at:])
-			if r >= 0x10000 {
-				if n == 1 {
-					return at, true
-				}
-				n--
-			}
+			at += 4
 			n--
-			at += size
 		}
+		n--
 	}
 	return at, false
 }

@@ -1,0 +1,202 @@
+package ot
+
+import (
+	"strings"
+)
+
+// Document is a content of one type. An edit takes time in proportion to its own
+// size and to the logarithm of the content's. A Document is edited by one goroutine
+// at a time; a Clone may be read by another while the original is edited.
+type Document struct {
+	typ   Type
+	root  *node
+	owner *owner
+}
+
+// NewDocument is a newborn document: "\n" for Rich, empty for Text.
+func NewDocument(t Type) *Document {
+	doc := &Document{typ: t, owner: new(owner)}
+	doc.root = &node{owner: doc.owner}
+	if t == Rich {
+		doc.apply(Delta{{Insert: "\n"}})
+	}
+	return doc
+}
+
+// DocumentOf is a document with a content: inserts only, in the form that Decode
+// takes, for Rich ending in a newline. Null attributes are left out. Errors are *Error.
+func DocumentOf(t Type, content Delta) (*Document, error) {
+	doc := &Document{typ: t, owner: new(owner)}
+	doc.root = &node{owner: doc.owner}
+	for i, c := range content {
+		if !c.IsInsert() {
+			return nil, &Error{Component: i, Offset: -1, Want: "inserts only, in a content"}
+		}
+		if err := t.check(i, c); err != nil {
+			return nil, err
+		}
+	}
+	if t == Rich && (len(content) == 0 || !strings.HasSuffix(content[len(content)-1].Insert, "\n")) {
+		return nil, &Error{Component: len(content) - 1, Offset: -1, Want: "a newline at the end of rich content"}
+	}
+	doc.apply(content)
+	return doc, nil
+}
+
+// Clone is the same content, to be edited or read apart from doc. It costs nothing;
+// either side copies what it alters from now on.
+func (doc *Document) Clone() *Document {
+	doc.owner = new(owner)
+	return &Document{typ: doc.typ, root: doc.root, owner: new(owner)}
+}
+
+// Type is what the document holds.
+func (doc *Document) Type() Type { return doc.typ }
+
+// Len is the length of the content in UTF-16 units.
+func (doc *Document) Len() int { return doc.root.units }
+
+// check holds a component against the rules of the type.
+func (t Type) check(i int, c Component) *Error {
+	switch {
+	case t == Text && c.Attributes != nil:
+		return &Error{Component: i, Offset: -1, Want: "no attributes in a document of type text"}
+	case t == Text && c.Embed != nil:
+		return &Error{Component: i, Offset: -1, Want: "no embeds in a document of type text"}
+	case t == Rich && strings.IndexByte(c.Insert, '\r') >= 0:
+		return &Error{Component: i, Offset: -1, Want: "newlines as U+000A, without U+000D"}
+	}
+	return nil
+}
+
+// Check reports, as an *Error, why d cannot be applied: it is longer than the
+// content, cuts a surrogate pair, or breaks a rule of the type.
+func (doc *Document) Check(d Delta) error {
+	at, length := 0, doc.Len()
+	for i, c := range d {
+		if err := doc.typ.check(i, c); err != nil {
+			return err
+		}
+		n := c.Retain + c.Delete
+		switch {
+		case n > length-at:
+			return &Error{Component: i, Offset: at, Want: "no more length than the document has"}
+		case n == 0 && doc.typ == Rich && at == length:
+			return &Error{Component: i, Offset: at, Want: "nothing after the last newline"}
+		case c.Delete > 0 && doc.typ == Rich && at+n == length:
+			return &Error{Component: i, Offset: at, Want: "the last newline to stay"}
+		}
+		if at += n; n > 0 && at < length && !doc.root.boundary(at) {
+			return &Error{Component: i, Offset: at, Want: "no boundary inside a surrogate pair"}
+		}
+	}
+	return nil
+}
+
+// Apply performs d as a whole, or returns the error of Check and leaves the content as it was.
+func (doc *Document) Apply(d Delta) error {
+	if err := doc.Check(d); err != nil {
+		return err
+	}
+	doc.apply(d)
+	return nil
+}
+
+func (doc *Document) apply(d Delta) {
+	t := tree{doc.owner}
+	at := 0
+	for _, c := range d {
+		switch {
+		case c.IsInsert():
+			attrs := formatOf(composeAttributes(nil, c.Attributes, false))
+			r := run{bytes: len(c.Insert), units: c.Len(), attrs: attrs, embed: c.Embed}
+			doc.root = t.root(doc.root, at, at, &edit{insert: c.Insert, run: r})
+			at += r.units
+		case c.Delete > 0:
+			doc.root = t.root(doc.root, at, at+c.Delete, &edit{delete: true})
+		default:
+			if c.Attributes != nil {
+				doc.root = t.root(doc.root, at, at+c.Retain, &edit{attrs: c.Attributes})
+			}
+			at += c.Retain
+		}
+	}
+}
+
+// Delta is the content in normal form: inserts, equal neighbours merged.
+func (doc *Document) Delta() Delta { return doc.Slice(0, doc.Len()) }
+
+// Slice is the content between two positions, in UTF-16 units, in normal form.
+// Positions inside a surrogate pair are moved behind it.
+func (doc *Document) Slice(from, to int) Delta {
+	out := Delta{}
+	var text strings.Builder
+	var last run
+	flush := func() {
+		if text.Len() > 0 {
+			out = append(out, Component{Insert: text.String(), Attributes: last.attrs.attributes()})
+			text.Reset()
+		}
+	}
+	doc.root.each(from, to, func(part []byte, r run) bool {
+		if r.embed != nil {
+			flush()
+			out = append(out, Component{Embed: r.embed, Attributes: r.attrs.attributes()})
+			return true
+		}
+		if text.Len() > 0 && !last.same(r.attrs) {
+			flush()
+		}
+		last = r
+		text.Write(part)
+		return true
+	})
+	flush()
+	return out
+}
+
+// Text is the content's text, without attributes and embeds.
+func (doc *Document) Text() string {
+	var b strings.Builder
+	doc.root.all(func(part []byte, _ run) bool {
+		b.Write(part)
+		return true
+	})
+	return b.String()
+}
+
+// AppendJSON appends the content in normal form as JSON. Equal contents are equal bytes.
+func (doc *Document) AppendJSON(dst []byte) []byte {
+	dst = append(dst, '[')
+	open := false // a string is being written, with the attributes of last
+	var last run
+	finish := func() {
+		if open {
+			dst = append(dst, '"')
+			dst = appendAttributes(dst, last.attrs.attributes())
+			open = false
+		}
+	}
+	comma := func() {
+		if dst[len(dst)-1] == '}' {
+			dst = append(dst, ',')
+		}
+	}
+	doc.root.all(func(part []byte, r run) bool {
+		if !open || r.embed != nil || !last.same(r.attrs) {
+			finish()
+			comma()
+			dst = append(dst, `{"insert":`...)
+			if r.embed != nil {
+				dst = appendAttributes(appendObject(dst, r.embed), r.attrs.attributes())
+				return true
+			}
+			dst, open = append(dst, '"'), true
+		}
+		last = r
+		dst = appendEscaped(dst, part)
+		return true
+	})
+	finish()
+	return append(dst, ']')
+}
