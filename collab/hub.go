@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -133,6 +135,12 @@ func (r receiver) Message(doc string, msg []byte) {
 func (r receiver) Gap() {
 	r.h.link(false)
 	r.h.checkSoon()
+	r.h.mu.Lock()
+	loops := slices.Collect(maps.Values(r.h.docs))
+	r.h.mu.Unlock()
+	for _, l := range loops {
+		l.message(backMessage())
+	}
 }
 
 func (r receiver) Down() { r.h.link(true) }

@@ -7,20 +7,29 @@ import (
 )
 
 // Messages between nodes are the protocol's own ops and presence frames, and
-// these: "who" asks for everyone's sessions, "join" tells that a client has a new
-// session, "deleted" that the document was deleted.
+// these: "who" asks for everyone's sessions, "join" tells which sessions clients have,
+// "back", which a node tells itself, that the bus was away and has come back, "deleted" that the document was deleted.
 type nodeMessage struct {
-	T       string `json:"t"`
-	Client  string `json:"client,omitempty"`
-	User    string `json:"user,omitempty"`
-	Session string `json:"session,omitempty"`
-	Since   int64  `json:"since,omitempty"` // of a join, in milliseconds
+	T        string        `json:"t"`
+	Sessions []nodeSession `json:"sessions,omitempty"` // of a join
+}
+
+type nodeSession struct {
+	Session string `json:"session"`
+	Client  string `json:"client"`
+	User    string `json:"user"`
+	Since   int64  `json:"since"` // in milliseconds
 }
 
 func whoMessage() []byte     { return encodeNode(nodeMessage{T: "who"}) }
+func backMessage() []byte    { return encodeNode(nodeMessage{T: "back"}) }
 func deletedMessage() []byte { return encodeNode(nodeMessage{T: "deleted"}) }
-func joinMessage(s *session) []byte {
-	return encodeNode(nodeMessage{T: "join", Client: s.client, User: s.ident.User, Session: s.id, Since: s.since.UnixMilli()})
+func joinMessage(sessions ...*session) []byte {
+	m := nodeMessage{T: "join"}
+	for _, s := range sessions {
+		m.Sessions = append(m.Sessions, nodeSession{Session: s.id, Client: s.client, User: s.ident.User, Since: s.since.UnixMilli()})
+	}
+	return encodeNode(m)
 }
 
 func encodeNode(m nodeMessage) []byte {
@@ -55,12 +64,23 @@ func (d *document) bus(msg []byte) {
 		d.announceAll()
 	case "deleted":
 		d.sync()
+	case "back":
+		d.announceAll()
+		d.do(effPublish{whoMessage()})
 	case "join":
-		for _, s := range d.everyone() {
-			// A late message of an older session must not end a newer one.
-			if s.client == m.Client && s.ident.User == m.User && s.id != m.Session && s.since.UnixMilli() <= m.Since && !s.replaced {
-				d.replace(s)
-			}
+		for _, theirs := range m.Sessions {
+			d.joined(theirs)
+		}
+	}
+}
+
+// joined ends this node's session of a client that has a newer one elsewhere.
+func (d *document) joined(theirs nodeSession) {
+	for _, s := range d.everyone() {
+		// A late message of an older session must not end a newer one.
+		newer := s.since.UnixMilli() < theirs.Since || s.since.UnixMilli() == theirs.Since && s.id < theirs.Session
+		if newer && s.client == theirs.Client && s.ident.User == theirs.User && s.id != theirs.Session && !s.replaced {
+			d.replace(s)
 		}
 	}
 }

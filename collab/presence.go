@@ -237,12 +237,15 @@ func samePlace(a, b *peer) bool {
 // announceAll tells other nodes every session of this one, so that they keep
 // them, and forget those of a node that died.
 func (d *document) announceAll() {
+	var joined []*session
 	for _, s := range d.list {
 		if s.peer != nil {
 			d.moved[s.id] = true
+			joined = append(joined, s)
 		}
 	}
-	if len(d.moved) > 0 {
+	if len(joined) > 0 {
+		d.do(effPublish{joinMessage(joined...)})
 		d.tellSoon()
 	}
 }

@@ -1,0 +1,276 @@
+package protocol
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/weft-collab/weft/ot"
+)
+
+const maxSafe = 1<<53 - 1 // the largest integer that JavaScript counts to
+
+// Decode reads a client's frame, strictly: each name once and in its own case, no
+// half surrogate pairs, integers that are integers. Fields that it does not know
+// it ignores. Errors are *Error with BadMessage, BadOp, BadSeq or TooLarge.
+func Decode(frame []byte, limits Limits) (ClientMessage, error) {
+	f, err := object(frame)
+	if err != nil {
+		return nil, err
+	}
+	var m ClientMessage
+	switch t := f.text("t", true); t {
+	case "hello":
+		m = f.hello()
+	case "op":
+		m, err = f.op(limits)
+	case "presence":
+		m, err = f.presence(limits)
+	case "token":
+		m = Token{Token: f.text("token", true)}
+	case "ping":
+		m = Ping{}
+	default:
+		f.fail("t", "hello, op, presence, token or ping")
+	}
+	switch {
+	case f.err != nil:
+		return nil, f.err
+	case err != nil:
+		return nil, err
+	}
+	return m, nil
+}
+
+// fields are the members of one JSON object, and the first thing wrong with them.
+type fields struct {
+	names  []string
+	values []jsontext.Value
+	err    *Error
+}
+
+// object reads the members of an object. Half surrogate pairs and duplicate names
+// inside a value are left to whoever reads the value: in a delta they are a bad_op.
+func object(data []byte) (*fields, error) {
+	f := &fields{}
+	dec := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	notJSON := func(err error) error {
+		return &Error{Code: BadMessage, Msg: "a message is one JSON object: " + err.Error()}
+	}
+	if dec.PeekKind() != '{' {
+		return nil, &Error{Code: BadMessage, Msg: "a message is one JSON object"}
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, notJSON(err)
+	}
+	for dec.PeekKind() != '}' {
+		quoted, err := dec.ReadValue()
+		if err != nil {
+			return nil, notJSON(err)
+		}
+		name, err := jsontext.AppendUnquote(nil, quoted)
+		if err != nil {
+			return nil, notJSON(err)
+		}
+		if f.value(string(name)) != nil {
+			return nil, &Error{Code: BadMessage, Msg: fmt.Sprintf("%q stands there twice", name)}
+		}
+		value, err := dec.ReadValue()
+		if err != nil {
+			return nil, notJSON(err)
+		}
+		f.names = append(f.names, string(name))
+		f.values = append(f.values, bytes.Clone(value))
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, notJSON(err)
+	}
+	if rest := bytes.TrimLeft(data[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
+		return nil, &Error{Code: BadMessage, Msg: "something follows the JSON object"}
+	}
+	return f, nil
+}
+
+func (f *fields) value(name string) jsontext.Value {
+	for i, n := range f.names {
+		if n == name {
+			return f.values[i]
+		}
+	}
+	return nil
+}
+
+func (f *fields) fail(name, want string) {
+	if f.err == nil {
+		f.err = &Error{Code: BadMessage, Msg: fmt.Sprintf("%q should be %s", name, want)}
+	}
+}
+
+func (f *fields) text(name string, required bool) string {
+	v := f.value(name)
+	if v == nil && !required {
+		return ""
+	}
+	if v.Kind() != '"' {
+		f.fail(name, "a string")
+		return ""
+	}
+	s, err := jsontext.AppendUnquote(nil, v)
+	if err != nil {
+		f.fail(name, "a string of whole characters")
+	}
+	return string(s)
+}
+
+// integer reads an integer from least to 2⁵³−1, written without fraction and exponent.
+func (f *fields) integer(name string, least int64) int64 {
+	n, ok := whole(f.value(name))
+	if !ok || n < least || n > maxSafe {
+		f.fail(name, "an integer from "+strconv.FormatInt(least, 10)+" to 2^53-1")
+		return 0
+	}
+	return n
+}
+
+func whole(v jsontext.Value) (int64, bool) {
+	if v.Kind() != '0' {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(string(v), 10, 64)
+	return n, err == nil
+}
+
+func (f *fields) hello() (m Hello) {
+	if m.Client = f.text("client", true); f.err == nil && !ValidClient(m.Client) {
+		f.fail("client", "16 to 64 characters A-Z a-z 0-9 _ -")
+	}
+	if f.value("v") != nil {
+		v := f.integer("v", 0)
+		m.V = &v
+	}
+	if last := f.value("last"); last != nil {
+		origin, err := decodeOrigin(last)
+		if err != nil || !ValidClient(origin.Client) || origin.Seq < 1 {
+			f.fail("last", "a client and a seq, as an array")
+		}
+		m.Last = origin
+	}
+	m.Type = ot.Type(f.text("type", false))
+	if f.value("type") != nil && m.Type != ot.Rich && m.Type != ot.Text {
+		f.fail("type", "rich or text")
+	}
+	return m
+}
+
+func decodeOrigin(v jsontext.Value) (*Origin, error) {
+	var pair []jsontext.Value
+	if err := unmarshal(v, &pair); err != nil || len(pair) != 2 {
+		return nil, fmt.Errorf("an origin is an array of a client and a seq")
+	}
+	var o Origin
+	if err := unmarshal(pair[0], &o.Client); err != nil {
+		return nil, err
+	}
+	var ok bool
+	if o.Seq, ok = whole(pair[1]); !ok {
+		return nil, fmt.Errorf("a seq is an integer")
+	}
+	return &o, nil
+}
+
+func (f *fields) op(limits Limits) (Op, error) {
+	m := Op{V: f.integer("v", 0)}
+	seq, ok := whole(f.value("seq"))
+	if !ok {
+		f.fail("seq", "an integer")
+	}
+	d := f.value("d")
+	if d == nil {
+		f.fail("d", "a delta")
+	}
+	if f.err != nil {
+		return m, nil
+	}
+	if seq < 1 {
+		return m, &Error{Code: BadSeq, Msg: "the first seq is 1", Seq: seq}
+	}
+	m.Seq = seq
+	return m, m.setDelta(d, limits)
+}
+
+// setDelta decodes the delta of an operation whose seq is known.
+func (m *Op) setDelta(raw []byte, limits Limits) error {
+	d, err := ot.Decode(raw)
+	if err != nil {
+		return &Error{Code: BadOp, Msg: err.Error(), Seq: m.Seq}
+	}
+	m.Delta = d
+	for i, c := range d {
+		if len(c.Attributes) == 0 && c.Embed == nil {
+			continue
+		}
+		part := ot.Delta{{Embed: c.Embed, Insert: "x", Attributes: c.Attributes}}
+		if c.Embed != nil {
+			part[0].Insert = ""
+		}
+		if n := len(part.AppendJSON(nil)); limits.Attributes > 0 && n > limits.Attributes+len(`[{"insert":"x","attributes":}]`) {
+			return &Error{Code: TooLarge, Seq: m.Seq, Msg: fmt.Sprintf("component %d has more than %d bytes of attributes or embed", i, limits.Attributes)}
+		}
+	}
+	return nil
+}
+
+func (f *fields) presence(limits Limits) (Presence, error) {
+	m := Presence{V: f.integer("v", 0)}
+	switch cursor := f.value("cursor"); cursor.Kind() {
+	case 'n':
+	case '{':
+		c, err := object(cursor)
+		if err != nil {
+			return m, err
+		}
+		m.Cursor = &Cursor{Index: int(c.integer("index", 0)), Length: int(c.integer("length", 0))}
+		if c.err != nil {
+			return m, c.err
+		}
+	default:
+		f.fail("cursor", "null, or an object with index and length")
+	}
+	if state := f.value("state"); state != nil {
+		if state.Kind() != '{' || !state.IsValid() {
+			f.fail("state", "an object")
+			return m, nil
+		}
+		if err := state.Compact(); err != nil {
+			f.fail("state", "an object")
+		}
+		if limits.Presence > 0 && len(state) > limits.Presence {
+			return m, &Error{Code: TooLarge, Msg: fmt.Sprintf("a presence state has at most %d bytes", limits.Presence)}
+		}
+		m.State = json.RawMessage(state)
+	}
+	return m, nil
+}
+
+// DecodeOp reads the operation in the body of an HTTP request, as strictly as Decode reads
+// a message: {"client","seq","v"?,"d"}. Without v newest is true.
+func DecodeOp(body []byte, limits Limits) (client string, op Op, newest bool, err error) {
+	f, err := object(body)
+	if err != nil {
+		return "", Op{}, false, err
+	}
+	if client = f.text("client", true); f.err == nil && !ValidClient(client) {
+		f.fail("client", "16 to 64 characters A-Z a-z 0-9 _ -")
+	}
+	if newest = f.value("v") == nil; newest {
+		f.names, f.values = append(f.names, "v"), append(f.values, jsontext.Value("0"))
+	}
+	op, err = f.op(limits)
+	if f.err != nil {
+		err = f.err
+	}
+	return client, op, newest, err
+}
