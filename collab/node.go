@@ -18,7 +18,7 @@ type nodeSession struct {
 	Session string `json:"session"`
 	Client  string `json:"client"`
 	User    string `json:"user"`
-	Since   int64  `json:"since"` // in milliseconds
+	Since   int64  `json:"since"` // in microseconds
 }
 
 func whoMessage() []byte     { return encodeNode(nodeMessage{T: "who"}) }
@@ -27,7 +27,7 @@ func deletedMessage() []byte { return encodeNode(nodeMessage{T: "deleted"}) }
 func joinMessage(sessions ...*session) []byte {
 	m := nodeMessage{T: "join"}
 	for _, s := range sessions {
-		m.Sessions = append(m.Sessions, nodeSession{Session: s.id, Client: s.client, User: s.ident.User, Since: s.since.UnixMilli()})
+		m.Sessions = append(m.Sessions, nodeSession{Session: s.id, Client: s.client, User: s.ident.User, Since: s.since.UnixMicro()})
 	}
 	return encodeNode(m)
 }
@@ -78,7 +78,7 @@ func (d *document) bus(msg []byte) {
 func (d *document) joined(theirs nodeSession) {
 	for _, s := range d.everyone() {
 		// A late message of an older session must not end a newer one.
-		newer := s.since.UnixMilli() < theirs.Since || s.since.UnixMilli() == theirs.Since && s.id < theirs.Session
+		newer := s.since.UnixMicro() < theirs.Since || s.since.UnixMicro() == theirs.Since && s.id < theirs.Session
 		if newer && s.client == theirs.Client && s.ident.User == theirs.User && s.id != theirs.Session && !s.replaced {
 			d.replace(s)
 		}

@@ -24,6 +24,9 @@ func Diff(typ Type, a, b Delta) Delta {
 	at, bt := 0, 0
 	for _, part := range dmp.DiffMainRunes(runes(a), runes(b), false) {
 		n := Units(part.Text)
+		if n == 0 {
+			continue // the library leaves empty parts behind
+		}
 		switch part.Type {
 		case diffmatchpatch.DiffDelete:
 			out = out.push(Component{Delete: n})
