@@ -102,7 +102,7 @@ function permitted(attributes: AttributeMap): AttributeMap {
 }
 
 function hidesForbidden(value: unknown): boolean {
-  if (typeof value === 'string') return !value.isWellFormed();
+  if (typeof value === 'string') return hasHalfPair(value);
   if (typeof value !== 'object' || value === null) return false;
   return Object.entries(value).some(([k, v]) => (!Array.isArray(value) && k in Object.prototype) || hidesForbidden(v));
 }
@@ -114,7 +114,7 @@ function isPlain(type: DocumentType, content: Delta, d: Delta): boolean {
   const boundaries: number[] = [];
   for (const op of d.ops) {
     if (op.insert !== undefined) {
-      if (typeof op.insert === 'string' ? !op.insert.isWellFormed() || (type === 'rich' && op.insert.includes('\r')) : type === 'text') return false;
+      if (typeof op.insert === 'string' ? hasHalfPair(op.insert) || (type === 'rich' && op.insert.includes('\r')) : type === 'text') return false;
       if (typeof op.insert !== 'string' && hidesForbidden(op.insert)) return false;
       boundaries.push(at);
     } else {
@@ -158,8 +158,12 @@ function endsInNewline(content: Delta): boolean {
   return typeof tail === 'string' && tail.endsWith('\n');
 }
 
+function hasHalfPair(text: string): boolean {
+  return /[\ud800-\udfff]/u.test(text);
+}
+
 function hasHalf(content: Delta): boolean {
-  return content.ops.some((op) => typeof op.insert === 'string' && !op.insert.isWellFormed());
+  return content.ops.some((op) => typeof op.insert === 'string' && hasHalfPair(op.insert));
 }
 
 /**

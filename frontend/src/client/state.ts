@@ -151,7 +151,7 @@ function takeBack(step: Step, undo: Delta): Step {
 /** Takes a welcome: the first content, the operations since, or content in their place. */
 export function welcome(s: State, w: Greeting): Step {
   const unsure = s.inFlight && !s.former ? s.seq - 1 : s.seq;
-  if (w.seq > s.seq || (!w.doc && w.seq < unsure)) return { state: s, view: null, lost: true };
+  if (w.seq > s.seq || w.seq < unsure) return { state: s, view: null, lost: true };
   let step: Step = w.doc ? take(s, w) : { state: s, view: null };
   for (const op of w.ops ?? []) {
     const next = receive(step.state, op);
@@ -168,9 +168,7 @@ function take(s: State, w: Greeting): Step {
   const had = acknowledged && s.inFlight ? apply(s.content, s.inFlight) : s.content;
   const state = { ...s, type: w.type, inFlight: acknowledged ? null : s.inFlight };
   const step = rebase(state, diff(w.type, s.v < 0 ? newborn(w.type) : had, content));
-  // A client that the server has forgotten may not go on where it was.
-  const seq = isUnsaved(s) ? s.seq : Math.max(s.seq, w.seq);
-  return { state: { ...step.state, content, v: w.v, last: w.last ?? null, seq }, view: step.view };
+  return { state: { ...step.state, content, v: w.v, last: w.last ?? null }, view: step.view };
 }
 
 /** What went out under a former name is not in the log: it is a ghost, and its edit goes out anew. */
