@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/weft-collab/weft/collab"
 	"github.com/weft-collab/weft/ot"
@@ -94,7 +95,7 @@ func (s *suite) holds(t *testing.T, doc string, ops ...collab.Operation) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(ops, got); d != "" {
+	if d := cmp.Diff(ops, got, cmpopts.EquateEmpty()); d != "" {
 		t.Errorf("the log is another (-want +got):\n%s", d)
 	}
 	m, err := s.Meta(s.ctx, doc)
