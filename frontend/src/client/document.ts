@@ -1,0 +1,433 @@
+// A document that several people edit: the replica, its storage and its connection, behind events.
+import Delta from 'quill-delta';
+import { Connection, type SocketConstructor, type Verdict } from './connection';
+import { apply, type DocumentType, fromWire, newborn } from './form';
+import type { Failure, Role, ServerMessage, Welcome } from './message';
+import { carry, carryAll, type Cursor, inView, type Peer, type Peers, toServer, update, type User } from './presence';
+import * as replica from './state';
+import { adopt, keep, MemoryStorage, openStorage, type Place, restore, type Storage } from './storage';
+
+export interface Options {
+  /** http(s) base of the server; '' is where the page came from. */
+  server: string;
+  /** The document's id. */
+  doc: string;
+  /** A valid token. Called before each connection and before a token runs out; may reject while it cannot be had. */
+  token: () => Promise<string> | string;
+  /** Of a document that this creates. */
+  type?: DocumentType;
+  /** Where unsaved edits are kept; IndexedDB where there is one. */
+  storage?: Storage;
+  /** The user's id, to find edits made offline before a token can be had. Else it is read from the token. */
+  user?: string;
+  WebSocket?: SocketConstructor;
+  fetch?: typeof fetch;
+}
+
+export interface ConnectionState {
+  connection: 'connecting' | 'open' | 'offline' | 'closed';
+  /** 'saved': the server has everything. 'saving': some is on its way. 'unsaved': some is, and cannot go now. */
+  saved: 'saved' | 'saving' | 'unsaved';
+  role: Role | null;
+  canWrite: boolean;
+  /** Whether unsaved edits outlive the page. */
+  durable: boolean;
+  error?: { code: string; msg: string; final: boolean };
+  /** The text of edits that cannot be saved, for the user to copy. */
+  unsentText?: string;
+}
+
+interface Events {
+  /** To be applied to the view, which has what content was before it. */
+  change: (delta: Delta, source: 'remote') => void;
+  /** The view is to be set anew. */
+  reset: (content: Delta) => void;
+  state: (s: ConnectionState) => void;
+  peers: (peers: Peer[]) => void;
+}
+
+const presenceEvery = 60;
+const messageEnvelope = 256; // bytes of an op message around its delta
+const strikesAllowed = 2;
+
+/** Joins a document. Events come in later tasks, never before this returns. */
+export function connect(options: Options): WeftDocument {
+  return new WeftDocument(options);
+}
+
+export class WeftDocument {
+  /** What the user should see: the server's content with the unsaved edits on top. */
+  content: Delta;
+  peers: Peer[] = [];
+  user: User | null = null;
+  session: string | null = null;
+  state: ConnectionState = { connection: 'connecting', saved: 'saved', role: null, canWrite: false, durable: false };
+
+  private readonly listeners: { [E in keyof Events]: Set<Events[E]> } = { change: new Set(), reset: new Set(), state: new Set(), peers: new Set() };
+  private readonly connection: Connection;
+  private s: replica.State;
+  private storage: Storage = new MemoryStorage();
+  private place: Place;
+  private release: (() => void) | null = null;
+  private known: Peers = new Map();
+  private ready = false; // there is a content
+  private greeted = false; // this connection was welcomed
+  private closed = false;
+  private stopped = false; // for good: nothing will be saved
+  private strikes = 0; // refusals in a row
+  private reforming = false;
+  private refusedSize = false;
+  private refused: string | undefined;
+  private limits = { message: 1 << 20 };
+  private replaces: string | undefined;
+  private writing: Promise<void> | null = null;
+  private dirty = false;
+  private starting: Promise<void>;
+  private cursor: Cursor | null = null;
+  private own: unknown;
+  private presence: ReturnType<typeof setTimeout> | undefined;
+  private resending: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly o: Options) {
+    this.place = { server: o.server, doc: o.doc, user: o.user ?? '' };
+    this.s = replica.born(replica.drawClient(), o.type ?? 'rich');
+    this.content = newborn(this.s.type);
+    this.connection = new Connection({
+      server: o.server,
+      doc: o.doc,
+      token: o.token,
+      WebSocket: o.WebSocket ?? (globalThis.WebSocket as unknown as SocketConstructor),
+      fetch: o.fetch ?? globalThis.fetch.bind(globalThis),
+      hello: () => this.hello(),
+      receive: (m) => this.receive(m),
+      down: (verdict, why) => this.down(verdict, why),
+      status: (connection) => {
+        this.greeted &&= connection === 'open';
+        this.tell({ connection });
+      },
+    });
+    this.starting = this.begin();
+  }
+
+  on<E extends keyof Events>(event: E, listener: Events[E]): () => void {
+    this.listeners[event].add(listener);
+    return () => void this.listeners[event].delete(listener);
+  }
+
+  off<E extends keyof Events>(event: E, listener: Events[E]): void {
+    this.listeners[event].delete(listener);
+  }
+
+  /** A local edit on content. Throws where the role or the connection's end does not allow it; content stays. */
+  edit(delta: Delta): void {
+    if (!this.state.canWrite) throw new Error('the document cannot be edited: ' + (this.state.error?.msg ?? 'the role does not allow it'));
+    const step = replica.edit(this.s, delta);
+    this.s = step.state;
+    this.content = apply(this.content, delta);
+    this.cursor = carry(this.cursor, delta, false);
+    if (this.refusedSize) void this.startOver(true); // a smaller edit may fit
+    this.changed(step.view);
+    this.save();
+    this.flush();
+  }
+
+  /** Where the user is, in content; null: nowhere. Told to others a few times a second. */
+  setCursor(cursor: Cursor | null): void {
+    this.cursor = cursor;
+    this.announce();
+  }
+
+  /** The application's own presence, at most limits.presence bytes of JSON. */
+  setState(state: unknown): void {
+    this.own = state;
+    this.announce();
+  }
+
+  /** Ends the connection; what is unsaved stays stored on this device. Resolves when that is done. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    clearTimeout(this.presence);
+    clearTimeout(this.resending);
+    this.connection.stop();
+    await this.starting;
+    await this.save();
+    this.release?.();
+    this.release = null;
+    this.tell({ connection: 'closed', canWrite: false });
+  }
+
+  private async begin(): Promise<void> {
+    try {
+      this.storage = this.o.storage ?? (await openStorage());
+      this.place.user ||= await this.subject();
+      if (this.closed) return;
+      const adopted = await adopt(this.storage, this.place);
+      if (adopted) {
+        this.release = adopted.release;
+        this.s = restore(adopted.kept);
+        this.refused = adopted.kept.refused;
+        const role = (adopted.kept.role as Role | undefined) ?? null;
+        if (this.s.v >= 0) this.loaded(role);
+      } else this.release = await this.storage.lock(this.place, this.s.client);
+    } catch {
+      this.storage = new MemoryStorage();
+      this.s = replica.born(replica.drawClient(), this.o.type ?? 'rich');
+    }
+    if (this.closed) return;
+    this.tell({ durable: this.storage.durable });
+    this.connection.start();
+  }
+
+  /** The user of the token. Not verified: it only names a place in the user's own storage. */
+  private async subject(): Promise<string> {
+    try {
+      const payload = (await this.o.token()).split('.')[1] ?? '';
+      const bytes = Uint8Array.from(atob(payload.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0));
+      return String((JSON.parse(new TextDecoder().decode(bytes)) as { sub?: unknown }).sub ?? '');
+    } catch {
+      return '';
+    }
+  }
+
+  private loaded(role: Role | null): void {
+    this.ready = true;
+    this.content = replica.view(this.s);
+    this.tell({ role, canWrite: this.mayWrite(role) });
+    this.emit('reset', this.content);
+  }
+
+  private mayWrite(role: Role | null): boolean {
+    return this.ready && !this.stopped && !this.closed && (role === 'write' || role === 'manage');
+  }
+
+  private hello() {
+    const { client, v, last, type } = this.s;
+    const known = v === 0 ? { v } : v > 0 && last ? { v, last } : {};
+    return { t: 'hello' as const, client, ...known, ...(this.o.type ? { type } : {}) };
+  }
+
+  private receive(m: ServerMessage): void {
+    switch (m.t) {
+      case 'welcome':
+        return this.welcomed(m);
+      case 'ops':
+        return this.operations(m);
+      case 'presence':
+        if (m.v === this.s.v) this.known = update(this.known, m.peers);
+        return this.showPeers();
+      case 'role':
+        this.connection.renewBefore(m.expires_in_ms);
+        this.tell({ role: m.role, canWrite: this.mayWrite(m.role) });
+        return this.resend();
+      case 'error':
+        return this.failed(m);
+    }
+  }
+
+  private welcomed(w: Welcome): void {
+    const first = !this.ready;
+    const step = replica.welcome(this.s, w);
+    this.s = step.state;
+    if (step.lost) {
+      this.changed(step.view);
+      return void this.startOver(true);
+    }
+    if (this.reforming) this.s = replica.reform(this.s);
+    this.reforming = this.refusedSize = false;
+    this.greeted = true;
+    this.limits = w.limits;
+    this.user = w.user;
+    this.session = w.session;
+    this.known = update(new Map(), w.peers);
+    this.connection.settled(w.expires_in_ms);
+    const error = this.strikes > 0 ? this.state.error : undefined;
+    if (first) this.loaded(w.role);
+    else this.changed(step.view);
+    this.tell({ role: w.role, canWrite: this.mayWrite(w.role), error });
+    this.showPeers();
+    this.save();
+    this.resend();
+    this.announce();
+  }
+
+  private operations(m: { v: number; ops: import('./state').Committed[] }): void {
+    if (m.v !== this.s.v) return this.connection.again(); // a hole: ask for what is missing
+    let view: Delta | null = null;
+    const seqBefore = this.s.inFlight;
+    for (const op of m.ops) {
+      const step = replica.receive(this.s, op);
+      if (step.lost) {
+        this.changed(view);
+        return void this.startOver(true);
+      }
+      this.s = step.state;
+      if (step.view) view = view ? view.compose(step.view) : step.view;
+      this.known = carryAll(this.known, op, fromWire(op.d));
+    }
+    if (seqBefore && !this.s.inFlight) this.acknowledged();
+    this.changed(view);
+    this.showPeers();
+    this.save();
+    this.flush();
+  }
+
+  private acknowledged(): void {
+    this.strikes = 0;
+    clearTimeout(this.resending);
+    if (this.state.error && !this.state.error.final) this.tell({ error: undefined });
+  }
+
+  private failed(m: Failure): void {
+    if (m.code === 'rate_limited') {
+      clearTimeout(this.resending);
+      this.resending = setTimeout(() => this.resend(), m.retry_ms ?? 1000);
+      return;
+    }
+    if (m.code === 'too_large') this.refusedSize = true;
+    if (m.code === 'bad_token') this.connection.renewBefore(20_000);
+    this.tell({ error: { code: m.code, msg: m.msg, final: false } });
+  }
+
+  private down(verdict: Verdict, why: Failure | null): void {
+    this.greeted = false;
+    clearTimeout(this.resending);
+    this.known = new Map();
+    this.showPeers();
+    const final = verdict.then === 'stop';
+    if (why && (final || verdict.then === 'reform' || verdict.then === 'token')) this.tell({ error: { code: why.code, msg: why.msg, final } });
+    if (verdict.then === 'startOver') void this.startOver(verdict.sameLineage);
+    else if (verdict.then === 'reform') this.refuse(why);
+    else if (final) this.finish();
+    else this.tell({});
+  }
+
+  /** The server will never take these bytes: set the edit on top anew, and after that give it to the user. */
+  private refuse(why: Failure | null): void {
+    if (++this.strikes < strikesAllowed) {
+      this.reforming = true;
+      return void this.startOver(true);
+    }
+    const { code, msg } = why ?? { code: 'bad_message', msg: 'the server does not take the edit' };
+    this.refused = (this.refused ?? '') + replica.unsavedText(this.s);
+    this.s = replica.abandon({ ...this.s, client: this.s.client });
+    this.content = replica.view(this.s);
+    this.emit('reset', this.content);
+    this.tell({ error: { code, msg, final: true } });
+    this.finish();
+  }
+
+  private finish(): void {
+    this.stopped = true;
+    this.connection.stop();
+    this.save();
+    this.tell({ connection: 'closed', canWrite: false });
+  }
+
+  private async startOver(sameLineage: boolean): Promise<void> {
+    const before = this.s.client;
+    const releaseBefore = this.release;
+    this.release = null;
+    this.greeted = this.refusedSize = false;
+    this.s = replica.startOver(this.s, replica.drawClient(), sameLineage);
+    this.replaces ??= before;
+    this.connection.again();
+    this.release = await this.storage.lock(this.place, this.s.client).catch(() => null);
+    await this.save();
+    releaseBefore?.();
+  }
+
+  /** Sends what is in flight again, or else the next. */
+  private resend(): void {
+    if (this.s.inFlight) void this.transmit();
+    else this.flush();
+  }
+
+  private flush(): void {
+    if (this.greeted && this.state.canWrite) {
+      const next = replica.send(this.s, this.limits.message - messageEnvelope);
+      if (next !== this.s) {
+        this.s = next;
+        void this.transmit();
+      }
+    }
+    this.tell({});
+  }
+
+  /** Stores what is in flight, then sends it, if it still waits to go. */
+  private async transmit(): Promise<void> {
+    const { client, seq } = this.s;
+    const { session } = this;
+    await this.save();
+    const { v, inFlight } = this.s;
+    if (!this.greeted || this.session !== session || this.s.client !== client || this.s.seq !== seq || !inFlight) return;
+    if (this.state.canWrite) this.connection.send({ t: 'op', v, seq, d: inFlight.ops });
+  }
+
+  /** Stores the replica as it is now or later. What changes while one write is under way goes with the next. */
+  private save(): Promise<void> {
+    this.dirty = true;
+    this.writing ??= this.write().finally(() => (this.writing = null));
+    return this.writing;
+  }
+
+  private async write(): Promise<void> {
+    await this.starting; // the client id is not settled before
+    while (this.dirty) {
+      this.dirty = false;
+      const { replaces, refused } = this;
+      const besides = { ...(refused ? { refused } : {}), ...(this.state.role ? { role: this.state.role } : {}) };
+      try {
+        await this.storage.put(keep(this.place, this.s, besides), replaces);
+        if (this.replaces === replaces) this.replaces = undefined;
+      } catch {
+        this.storage = new MemoryStorage(); // full, or closed by the browser: saving goes on, and the user is told
+        this.tell({ durable: false });
+        this.dirty = true;
+      }
+    }
+  }
+
+  private changed(view: Delta | null): void {
+    if (!view) return;
+    this.content = apply(this.content, view);
+    this.cursor = carry(this.cursor, view, true);
+    this.emit('change', view, 'remote');
+  }
+
+  private showPeers(): void {
+    const peers = inView(this.known, this.s);
+    if (peers.length === 0 && this.peers.length === 0) return;
+    this.peers = peers;
+    this.emit('peers', peers);
+  }
+
+  private announce(): void {
+    if (!this.greeted) return;
+    this.presence ??= setTimeout(() => {
+      this.presence = undefined;
+      if (!this.greeted) return;
+      const cursor = toServer(this.cursor, this.s);
+      this.connection.send({ t: 'presence', v: this.s.v, cursor, ...(this.own === undefined ? {} : { state: this.own }) });
+    }, presenceEvery);
+  }
+
+  /** Brings state up to date and tells it where it changed. */
+  private tell(change: Partial<ConnectionState>): void {
+    const next = { ...this.state, ...change };
+    const unsaved = replica.isUnsaved(this.s);
+    next.saved = !unsaved ? 'saved' : this.greeted && next.canWrite && !this.refusedSize ? 'saving' : 'unsaved';
+    const text = (this.refused ?? '') + (this.stopped || next.error?.final ? replica.unsavedText(this.s) : '');
+    if (text) next.unsentText = text;
+    else delete next.unsentText;
+    if (next.error === undefined) delete next.error;
+    if (JSON.stringify(next) === JSON.stringify(this.state)) return;
+    this.state = next;
+    this.emit('state', next);
+  }
+
+  private emit<E extends keyof Events>(event: E, ...args: Parameters<Events[E]>): void {
+    for (const listener of [...this.listeners[event]]) (listener as (...a: Parameters<Events[E]>) => void)(...args);
+  }
+}
+
