@@ -1,0 +1,281 @@
+import Delta from 'quill-delta';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { backoff, type Socket, verdictOn, verdictOnStatus } from './connection';
+import { connect, type Options, type WeftDocument } from './document';
+import { textOf } from './form';
+import { MemoryStorage } from './storage';
+
+/** The server's end of a connection, driven by the test. */
+class Wire implements Socket {
+  static all: Wire[] = [];
+  static refuse = false;
+  onopen: (() => void) | null = null;
+  onmessage: ((e: { data: unknown }) => void) | null = null;
+  onclose: ((e: { code: number; reason: string }) => void) | null = null;
+  onerror: (() => void) | null = null;
+  sent: Record<string, unknown>[] = [];
+  closedWith: number | undefined;
+
+  constructor(readonly url: string, readonly protocols?: string[]) {
+    Wire.all.push(this);
+    queueMicrotask(() => (Wire.refuse ? this.onclose?.({ code: 1006, reason: '' }) : this.onopen?.()));
+  }
+
+  send(data: string): void {
+    this.sent.push(JSON.parse(data) as Record<string, unknown>);
+  }
+
+  close(code?: number): void {
+    this.closedWith = code;
+  }
+
+  say(m: object): void {
+    this.onmessage?.({ data: JSON.stringify(m) });
+  }
+
+  ops(): Record<string, unknown>[] {
+    return this.sent.filter((m) => m.t === 'op');
+  }
+}
+
+const limits = { message: 1 << 20, document: 1 << 22, attributes: 4096, ops_per_s: 100, presence: 2048 };
+const welcome = { t: 'welcome', v: 1, type: 'rich', session: 'S1', role: 'write', expires_in_ms: 3_600_000, user: { id: 'ada' }, seq: 0, last: ['x', 1], peers: [], limits, features: [] };
+const hi = { ...welcome, doc: [{ insert: 'hi\n' }] };
+const token = `e30.${btoa(JSON.stringify({ sub: 'ada' }))}.x`;
+
+let open: WeftDocument[] = [];
+let status = 204;
+
+function join(options: Partial<Options> = {}): WeftDocument {
+  const fetch = vi.fn(() => Promise.resolve({ status, ok: status < 300, headers: new Headers() } as Response));
+  const doc = connect({ server: 'https://weft.example', doc: 'd', token: () => token, storage: new MemoryStorage(), WebSocket: Wire, fetch, ...options });
+  open.push(doc);
+  return doc;
+}
+
+const wire = () => Wire.all.at(-1) as Wire;
+const rest = () => vi.advanceTimersByTimeAsync(0);
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  Wire.all = [];
+  Wire.refuse = false;
+  status = 204;
+});
+
+afterEach(async () => {
+  await Promise.all(open.map((doc) => doc.close()));
+  open = [];
+  expect(vi.getTimerCount(), 'timers left behind').toBe(0);
+  vi.useRealTimers();
+});
+
+test('joins with the token as a subprotocol, and shows the content', async () => {
+  const doc = join();
+  const contents: string[] = [];
+  doc.on('reset', (c) => contents.push(textOf(c)));
+  await rest();
+  expect(wire().url).toBe('wss://weft.example/v1/docs/d/ws');
+  expect(wire().protocols).toEqual(['weft.v1', `weft.bearer.${token}`]);
+  expect(wire().sent[0]).toMatchObject({ t: 'hello' });
+  wire().say(hi);
+  expect(contents).toEqual(['hi\n']);
+  expect(doc.state).toMatchObject({ connection: 'open', saved: 'saved', canWrite: true, role: 'write' });
+});
+
+test('stores an operation before it is sent, and is saved only when it came back', async () => {
+  const storage = new MemoryStorage();
+  const doc = join({ storage });
+  await rest();
+  wire().say(hi);
+  let stored = () => {};
+  const put = storage.put.bind(storage);
+  storage.put = (...args) => new Promise((resolve) => (stored = () => resolve(put(...args))));
+  await rest();
+  doc.edit(new Delta().insert('1'));
+  await rest();
+  expect([wire().ops(), doc.state.saved]).toEqual([[], 'saving']);
+  storage.put = put;
+  stored();
+  await rest();
+  const op = wire().ops()[0];
+  expect(op).toEqual({ t: 'op', v: 1, seq: 1, d: [{ insert: '1' }] });
+  expect(doc.state.saved).toBe('saving');
+  const client = wire().sent[0]?.client;
+  wire().say({ t: 'ops', v: 1, ops: [{ c: client, seq: 1, u: 'ada', d: [{ insert: '1' }] }] });
+  expect(doc.state.saved).toBe('saved');
+});
+
+test('sends again what was in flight after a loss, as the same edit against the newer version', async () => {
+  const doc = join();
+  await rest();
+  wire().say(hi);
+  doc.edit(new Delta().retain(2).insert('!'));
+  await rest();
+  wire().onclose?.({ code: 1006, reason: '' });
+  expect(doc.state).toMatchObject({ connection: 'offline', saved: 'unsaved' });
+  await vi.advanceTimersByTimeAsync(2000);
+  const changes: unknown[] = [];
+  doc.on('change', (d) => changes.push(d.ops));
+  expect(wire().sent[0]).toMatchObject({ t: 'hello', v: 1, last: ['x', 1] });
+  wire().say({ ...welcome, v: 2, ops: [{ c: 'other', seq: 1, u: 'bob', d: [{ insert: 'oh ' }] }] });
+  await rest();
+  expect(wire().ops()).toEqual([{ t: 'op', v: 2, seq: 1, d: [{ retain: 5 }, { insert: '!' }] }]);
+  expect(changes).toEqual([[{ insert: 'oh ' }]]);
+  expect(textOf(doc.content)).toBe('oh hi!\n');
+});
+
+test('finds the edits of a tab that was closed offline', async () => {
+  const storage = new MemoryStorage();
+  const doc = join({ storage });
+  await rest();
+  wire().say(hi);
+  wire().onclose?.({ code: 1006, reason: '' });
+  doc.edit(new Delta().insert('kept '));
+  await doc.close();
+  const again = join({ storage });
+  await rest();
+  expect(textOf(again.content)).toBe('kept hi\n');
+  wire().say({ ...welcome, ops: [] });
+  await rest();
+  expect(wire().ops()).toHaveLength(1);
+});
+
+test('a duplicated tab draws another client id', async () => {
+  const storage = new MemoryStorage();
+  join({ storage });
+  await rest();
+  wire().say(hi);
+  await rest();
+  join({ storage });
+  await rest();
+  const [a, b] = Wire.all.map((w) => w.sent[0]?.client);
+  expect(a).not.toBe(b);
+});
+
+test('starts over after replaced: a new client id, the same version, and the edit once', async () => {
+  const doc = join();
+  await rest();
+  wire().say(hi);
+  doc.edit(new Delta().insert('1'));
+  await rest();
+  const before = wire().sent[0]?.client;
+  wire().say({ t: 'error', code: 'replaced', msg: 'elsewhere' });
+  wire().onclose?.({ code: 4409, reason: '' });
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(wire().sent[0]).toMatchObject({ t: 'hello', v: 1, last: ['x', 1] });
+  expect(wire().sent[0]?.client).not.toBe(before);
+  wire().say({ ...welcome, v: 2, last: [before, 1], ops: [{ c: before, seq: 1, u: 'ada', d: [{ insert: '1' }] }] });
+  await rest();
+  expect([wire().ops(), doc.state.saved, textOf(doc.content)]).toEqual([[], 'saved', '1hi\n']);
+});
+
+test('gives the user the text of an edit that is refused twice', async () => {
+  const doc = join();
+  await rest();
+  wire().say(hi);
+  doc.edit(new Delta().insert('precious'));
+  await rest();
+  for (let i = 0; i < 2; i++) {
+    wire().say({ t: 'error', code: 'bad_op', msg: 'no', seq: 1 });
+    wire().onclose?.({ code: 4400, reason: '' });
+    await vi.advanceTimersByTimeAsync(4000);
+    if (i === 0) wire().say({ ...welcome, ops: [] });
+    await rest();
+  }
+  expect(doc.state).toMatchObject({ connection: 'closed', canWrite: false, unsentText: 'precious', error: { code: 'bad_op', final: true } });
+  expect(textOf(doc.content)).toBe('hi\n');
+});
+
+test('stops after 4410, and keeps the edits for copying', async () => {
+  const doc = join();
+  await rest();
+  wire().say(hi);
+  doc.edit(new Delta().insert('mine'));
+  wire().onclose?.({ code: 4410, reason: '' });
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(Wire.all).toHaveLength(1);
+  expect(doc.state).toMatchObject({ connection: 'closed', saved: 'unsaved', unsentText: 'mine', error: { code: 'deleted', final: true } });
+});
+
+test('asks by HEAD why a handshake failed', async () => {
+  Wire.refuse = true;
+  status = 403;
+  const doc = join();
+  await rest();
+  expect(doc.state).toMatchObject({ connection: 'closed', error: { code: 'forbidden', final: true } });
+});
+
+test('notices a half-open connection within seconds', async () => {
+  join();
+  await rest();
+  wire().say(hi);
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(wire().sent.at(-1)).toEqual({ t: 'ping' });
+  wire().say({ t: 'pong' });
+  await vi.advanceTimersByTimeAsync(9999);
+  expect(Wire.all).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(2001);
+  expect(Wire.all).toHaveLength(2);
+  expect(Wire.all[0]?.closedWith).toBe(1000);
+});
+
+test('renews the token before it runs out', async () => {
+  let n = 0;
+  join({ token: () => `${token}${n++}` });
+  await rest();
+  wire().say({ ...hi, expires_in_ms: 100_000 });
+  for (let i = 0; i < 18; i++) {
+    await vi.advanceTimersByTimeAsync(4000);
+    wire().say({ t: 'pong' });
+  }
+  expect(wire().sent.find((m) => m.t === 'token')).toBeDefined();
+});
+
+test('a reader cannot edit', async () => {
+  const doc = join();
+  await rest();
+  wire().say({ ...hi, role: 'read' });
+  expect(() => doc.edit(new Delta().insert('x'))).toThrow();
+  expect(textOf(doc.content)).toBe('hi\n');
+});
+
+test('says goodbye with 1000', async () => {
+  const doc = join();
+  await rest();
+  wire().say(hi);
+  await doc.close();
+  expect(wire().closedWith).toBe(1000);
+});
+
+test.each([
+  [1001, '', { then: 'retry' }],
+  [1006, '', { then: 'retry' }],
+  [1011, '', { then: 'retry' }],
+  [1012, '', { then: 'retry' }],
+  [1013, 'slow', { then: 'retry' }],
+  [4401, '', { then: 'token' }],
+  [4403, '', { then: 'stop' }],
+  [4410, '', { then: 'stop' }],
+  [4409, 'bad_version', { then: 'startOver', sameLineage: false }],
+  [4409, 'replaced', { then: 'startOver', sameLineage: true }],
+  [4409, 'client_taken', { then: 'startOver', sameLineage: true }],
+  [1003, '', { then: 'reform' }],
+  [1007, '', { then: 'reform' }],
+  [1009, '', { then: 'reform' }],
+  [4400, 'bad_op', { then: 'reform' }],
+])('after %i %s: %o', (close, code, verdict) => {
+  expect(verdictOn(close, code)).toEqual(verdict);
+});
+
+test('statuses: 401 asks for a token, 403, 404 and 410 stop, 429 and 503 come again', () => {
+  expect([401, 403, 404, 410, 429, 503].map((s) => verdictOnStatus(s).then)).toEqual(['token', 'stop', 'stop', 'stop', 'retry', 'retry']);
+});
+
+test('the back-off is jittered between 1 s and 30 s', () => {
+  for (const n of [0, 1, 4, 20, 1000]) {
+    expect(backoff(n, 0)).toBe(1000);
+    expect(backoff(n, 1)).toBeLessThanOrEqual(30_000);
+  }
+  expect([backoff(0, 1), backoff(1, 1), backoff(9, 1)]).toEqual([2000, 4000, 30_000]);
+});
