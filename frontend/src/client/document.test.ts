@@ -187,6 +187,35 @@ test('gives the user the text of an edit that is refused twice', async () => {
   expect(textOf(doc.content)).toBe('hi\n');
 });
 
+test('an edit beyond the document limit waits, and goes with the next one that makes it smaller', async () => {
+  const doc = join();
+  await rest();
+  wire().say(hi);
+  doc.edit(new Delta().insert('huge'));
+  await rest();
+  wire().say({ t: 'error', code: 'too_large', msg: 'the document is full', seq: 1 });
+  expect(doc.state).toMatchObject({ saved: 'unsaved', error: { code: 'too_large', final: false } });
+  doc.edit(new Delta().delete(3));
+  await vi.advanceTimersByTimeAsync(4000);
+  wire().say({ ...welcome, ops: [] });
+  await rest();
+  expect(wire().ops()).toEqual([{ t: 'op', v: 1, seq: 1, d: [{ insert: 'e' }] }]);
+});
+
+test('edits that the role forbids are kept, and go out when it allows them again', async () => {
+  const doc = join();
+  await rest();
+  wire().say(hi);
+  doc.edit(new Delta().insert('mine'));
+  await rest();
+  wire().say({ t: 'error', code: 'forbidden', msg: 'read only', seq: 1 });
+  expect(doc.state).toMatchObject({ canWrite: false, saved: 'unsaved', unsentText: 'mine' });
+  wire().say({ t: 'role', role: 'write' });
+  await rest();
+  expect(wire().ops()).toHaveLength(2);
+  expect(wire().ops()[1]).toEqual(wire().ops()[0]);
+});
+
 test('stops after 4410, and keeps the edits for copying', async () => {
   const doc = join();
   await rest();

@@ -143,6 +143,13 @@ export class WeftDocument {
     this.announce();
   }
 
+  /** The user has seen to state.unsentText of refused edits: it is no longer kept. */
+  dismiss(): void {
+    this.refused = undefined;
+    this.tell({});
+    this.save();
+  }
+
   /** Ends the connection; what is unsaved stays stored on this device. Resolves when that is done. */
   async close(): Promise<void> {
     if (this.closed) return;
@@ -188,6 +195,15 @@ export class WeftDocument {
     } catch {
       return '';
     }
+  }
+
+  /** The token did not tell whose edits these are; the server does, before there can be any. */
+  private async settleIn(user: string): Promise<void> {
+    this.place = { ...this.place, user };
+    const release = await this.storage.lock(this.place, this.s.client).catch(() => null);
+    this.release?.();
+    this.release = release;
+    if (this.closed) release?.();
   }
 
   private loaded(role: Role | null): void {
@@ -238,6 +254,7 @@ export class WeftDocument {
     this.greeted = true;
     this.limits = w.limits;
     this.user = w.user;
+    if (!this.place.user) void this.settleIn(w.user.id);
     this.session = w.session;
     this.known = update(new Map(), w.peers);
     this.connection.settled(w.expires_in_ms);
@@ -251,10 +268,10 @@ export class WeftDocument {
     this.announce();
   }
 
-  private operations(m: { v: number; ops: import('./state').Committed[] }): void {
+  private operations(m: { v: number; ops: replica.Committed[] }): void {
     if (m.v !== this.s.v) return this.connection.again(); // a hole: ask for what is missing
     let view: Delta | null = null;
-    const seqBefore = this.s.inFlight;
+    const wasInFlight = this.s.inFlight;
     for (const op of m.ops) {
       const step = replica.receive(this.s, op);
       if (step.lost) {
@@ -265,7 +282,7 @@ export class WeftDocument {
       if (step.view) view = view ? view.compose(step.view) : step.view;
       this.known = carryAll(this.known, op, fromWire(op.d));
     }
-    if (seqBefore && !this.s.inFlight) this.acknowledged();
+    if (wasInFlight && !this.s.inFlight) this.acknowledged();
     this.changed(view);
     this.showPeers();
     this.save();
@@ -286,7 +303,8 @@ export class WeftDocument {
     }
     if (m.code === 'too_large') this.refusedSize = true;
     if (m.code === 'bad_token') this.connection.renewBefore(20_000);
-    this.tell({ error: { code: m.code, msg: m.msg, final: false } });
+    const canWrite = this.state.canWrite && m.code !== 'forbidden'; // until a role message or a welcome says otherwise
+    this.tell({ canWrite, error: { code: m.code, msg: m.msg, final: false } });
   }
 
   private down(verdict: Verdict, why: Failure | null): void {
@@ -417,7 +435,7 @@ export class WeftDocument {
     const next = { ...this.state, ...change };
     const unsaved = replica.isUnsaved(this.s);
     next.saved = !unsaved ? 'saved' : this.greeted && next.canWrite && !this.refusedSize ? 'saving' : 'unsaved';
-    const text = (this.refused ?? '') + (this.stopped || next.error?.final ? replica.unsavedText(this.s) : '');
+    const text = (this.refused ?? '') + (!next.canWrite ? replica.unsavedText(this.s) : '');
     if (text) next.unsentText = text;
     else delete next.unsentText;
     if (next.error === undefined) delete next.error;
