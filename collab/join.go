@@ -11,22 +11,16 @@ import (
 // Admit makes the last checks of a handshake: does the token grant anything on
 // the document, was it deleted, does it exist or may the token create it, can
 // this node serve it. Errors are *protocol.Error: Forbidden, Deleted, NotFound,
-// Draining or Unavailable, in the order in which the protocol asks.
+// Unavailable or Draining, in the order in which the protocol asks.
 func (h *Hub) Admit(ctx context.Context, doc string, id Identity) (exists bool, err error) {
 	role := id.Role(doc)
 	if role < Read {
 		return false, refusal(protocol.Error{Code: protocol.Forbidden, Msg: "the token grants nothing on this document"})
 	}
-	h.mu.Lock()
-	draining := h.draining
-	h.mu.Unlock()
-	if draining {
-		return false, refusal(protocol.Error{Code: protocol.Draining, Msg: "this node is draining; come again", RetryMS: 1000})
-	}
 	_, err = headOf(ctx, h.store, doc)
 	switch {
 	case err == nil:
-		return true, nil
+		return true, h.notDraining()
 	case errors.Is(err, ErrDeleted):
 		return false, refusal(protocol.Error{Code: protocol.Deleted, Msg: "the document was deleted; its id is not used again"})
 	case !errors.Is(err, ErrNotFound):
@@ -35,7 +29,16 @@ func (h *Hub) Admit(ctx context.Context, doc string, id Identity) (exists bool, 
 	case role < Write:
 		return false, refusal(protocol.Error{Code: protocol.NotFound, Msg: "no such document, and the token may not create it"})
 	}
-	return false, nil
+	return false, h.notDraining()
+}
+
+func (h *Hub) notDraining() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return refusal(protocol.Error{Code: protocol.Draining, Msg: "this node is draining; come again", RetryMS: 1000})
+	}
+	return nil
 }
 
 // Session is a connection's part in a document.

@@ -1,0 +1,175 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/gorilla/websocket"
+	"github.com/olahol/melody"
+
+	"github.com/weft-collab/weft/collab"
+	"github.com/weft-collab/weft/collab/protocol"
+)
+
+// conn is a session's connection.
+type conn struct {
+	visit
+	h    *Handler
+	ctx  context.Context // ends with the connection
+	end  context.CancelFunc
+	late *time.Timer // for a client that says no hello
+
+	ws      *melody.Session
+	joining sync.Mutex      // held while session is being set
+	session *collab.Session // from hello on
+	left    sync.Once
+
+	closing atomic.Bool
+	last    atomic.Pointer[byte] // the first byte of the last frame
+	written chan struct{}        // closed when that frame is written
+}
+
+func newConn(h *Handler, v visit) *conn {
+	c := &conn{visit: v, h: h, written: make(chan struct{})}
+	c.ctx, c.end = context.WithCancel(context.Background())
+	return c
+}
+
+func (c *conn) connected(s *melody.Session) {
+	c.ws = s
+	c.late = time.AfterFunc(helloWait, func() {
+		c.refuse(&protocol.Error{Code: protocol.BadMessage, Msg: "no hello within 10 s"})
+	})
+}
+
+// Send queues a frame. The engine never has more in the queue than its window, and
+// melody's is larger.
+func (c *conn) Send(frame []byte) { _ = c.ws.Write(frame) }
+
+// refuse tells an error and closes.
+func (c *conn) refuse(e *protocol.Error) {
+	c.Close(protocol.AppendError(nil, *e), e.Code.Close(), string(e.Code))
+}
+
+// Close writes last, then the close code, and waits a moment for the client to
+// close. Only the first call counts.
+func (c *conn) Close(last []byte, code int, reason string) {
+	if !c.closing.CompareAndSwap(false, true) {
+		return
+	}
+	c.h.work.Add(1)
+	go func() {
+		defer c.h.work.Done()
+		c.close(last, code, reason)
+	}()
+}
+
+func (c *conn) close(last []byte, code int, reason string) {
+	ended := c.ctx.Done()
+	if len(last) > 0 {
+		c.last.Store(unsafe.SliceData(last))
+		c.Send(last)
+		wait(ended, c.written, lastWait)
+	}
+	socket := c.ws.WebsocketConnection()
+	_ = socket.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(lastWait))
+	// Going on reading, for the client's own close frame; what else it sends is not heard.
+	wait(ended, nil, lingerWait)
+	_ = socket.Close()
+}
+
+func wait(a, b <-chan struct{}, most time.Duration) {
+	t := time.NewTimer(most)
+	defer t.Stop()
+	select {
+	case <-a:
+	case <-b:
+	case <-t.C:
+	}
+}
+
+// text takes a text frame. It runs in the read loop, so while it waits nothing more
+// is read, and TCP holds the client back.
+func (c *conn) text(frame []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.h.log.Error("a message made the server panic", "doc", c.doc, "panic", p, "stack", string(debug.Stack()))
+			c.Close(nil, websocket.CloseInternalServerErr, "")
+		}
+	}()
+	if c.closing.Load() {
+		return
+	}
+	if !utf8.Valid(frame) {
+		c.Close(nil, websocket.CloseInvalidFramePayloadData, "text is UTF-8")
+		return
+	}
+	m, err := protocol.Decode(frame, c.h.hub.Limits())
+	var e *protocol.Error
+	switch hello, isHello := m.(protocol.Hello); {
+	case errors.As(err, &e) && e.Code.Close() == 0 && c.session != nil:
+		c.Send(protocol.AppendError(nil, *e))
+	case errors.As(err, &e):
+		if e.Code.Close() == 0 {
+			e.Code = protocol.BadMessage
+		}
+		c.refuse(e)
+	case c.session != nil:
+		c.session.Receive(c.ctx, m)
+	case isHello:
+		c.late.Stop()
+		c.joining.Lock() // the first frame may have been written before Join returns
+		c.session = c.h.hub.Join(c.ctx, c.doc, c.id, hello, c)
+		c.joining.Unlock()
+	default:
+		c.refuse(&protocol.Error{Code: protocol.BadMessage, Msg: "the first message is hello"})
+	}
+	// The client is alive, and if we kept it waiting that is no fault of its own.
+	_ = c.ws.WebsocketConnection().SetReadDeadline(time.Now().Add(pongWait))
+}
+
+// sent gives the engine its credit back for a frame that was written.
+func (c *conn) sent(frame []byte) {
+	if len(frame) > 0 && c.last.Load() == unsafe.SliceData(frame) {
+		close(c.written)
+		return
+	}
+	c.joining.Lock()
+	session := c.session
+	c.joining.Unlock()
+	if session != nil {
+		session.Sent(len(frame))
+	}
+}
+
+// failed hears of every error of the socket. It must not close through melody, whose
+// queue may be what has failed.
+func (c *conn) failed(err error) {
+	if errors.Is(err, melody.ErrMessageBufferFull) {
+		c.Close(nil, websocket.CloseTryAgainLater, string(protocol.Slow))
+		return
+	}
+	c.end()
+}
+
+// disconnected comes when the socket is gone.
+func (c *conn) disconnected() {
+	c.left.Do(func() {
+		c.end()
+		if c.late != nil {
+			c.late.Stop()
+		}
+		c.joining.Lock()
+		session := c.session
+		c.joining.Unlock()
+		if session != nil {
+			session.Leave()
+		}
+	})
+}

@@ -1,0 +1,195 @@
+// Package websocket carries sessions over WebSockets, through melody: the handshake,
+// the pumps, and the way in which a connection ends.
+package websocket
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/olahol/melody"
+
+	"github.com/weft-collab/weft/collab"
+)
+
+// Times of a connection.
+const (
+	helloWait  = 10 * time.Second // for the first message
+	writeWait  = 10 * time.Second // for one frame to be written
+	pingPeriod = 20 * time.Second
+	pongWait   = 45 * time.Second // without a sign of life
+	lastWait   = time.Second      // for the error frame to be written before the close code
+	lingerWait = 2 * time.Second  // for the peer to close after the close code
+)
+
+// Config is how a Handler takes connections.
+type Config struct {
+	Origins        []string // allowed besides the server's own; "*" for all
+	QueryToken     bool     // take tokens in the query string
+	MaxConnections int      // on this node; 0: no bound
+	Logger         *slog.Logger
+}
+
+// Handler serves GET /v1/docs/{doc}/ws. Read time-outs of handshakes are the http.Server's.
+type Handler struct {
+	hub         *collab.Hub
+	verifier    collab.Verifier
+	config      Config
+	log         *slog.Logger
+	melody      *melody.Melody
+	connections atomic.Int64
+	work        sync.WaitGroup
+}
+
+// New makes a handler for the documents of a hub.
+func New(hub *collab.Hub, verifier collab.Verifier, c Config) *Handler {
+	h := &Handler{hub: hub, verifier: verifier, config: c, log: c.Logger, melody: melody.New()}
+	if h.log == nil {
+		h.log = slog.Default()
+	}
+	h.melody.Config = &melody.Config{
+		WriteWait: writeWait, PongWait: pongWait, PingPeriod: pingPeriod,
+		MaxMessageSize:    int64(hub.Limits().Message),
+		MessageBufferSize: 2 * collab.WindowFrames, // the window, and errors and bye on top
+	}
+	h.melody.Upgrader = &websocket.Upgrader{
+		HandshakeTimeout: helloWait, ReadBufferSize: 1024, WriteBufferSize: 4096, WriteBufferPool: &sync.Pool{},
+		Subprotocols: []string{subprotocol},
+		CheckOrigin:  func(*http.Request) bool { return true }, // it was checked
+	}
+	of := func(s *melody.Session) *conn { return s.MustGet(connKey).(*conn) }
+	h.melody.HandleConnect(func(s *melody.Session) { of(s).connected(s) })
+	h.melody.HandleMessage(func(s *melody.Session, frame []byte) { of(s).text(frame) })
+	h.melody.HandleMessageBinary(func(s *melody.Session, _ []byte) {
+		of(s).Close(nil, websocket.CloseUnsupportedData, "frames are text")
+	})
+	h.melody.HandleSentMessage(func(s *melody.Session, frame []byte) { of(s).sent(frame) })
+	h.melody.HandleError(func(s *melody.Session, err error) { of(s).failed(err) })
+	h.melody.HandleDisconnect(func(s *melody.Session) { of(s).disconnected() })
+	return h
+}
+
+const connKey = "conn"
+
+// Connections is how many connections there are.
+func (h *Handler) Connections() int64 { return h.connections.Load() }
+
+// Wait returns when every connection has ended, or ctx has.
+func (h *Handler) Wait(ctx context.Context) error {
+	ended := make(chan struct{})
+	go func() {
+		h.work.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ServeHTTP upgrades the request, or answers with a problem.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v, problem := h.check(r, true)
+	if problem != nil {
+		problem.write(w)
+		return
+	}
+	hijacked, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		refuse(http.StatusBadRequest, "", "the connection cannot be upgraded: "+err.Error()).write(w)
+		return
+	}
+	if rw.Reader.Buffered() > 0 { // a client that speaks before it is let in
+		hijacked.Close()
+		return
+	}
+	_ = hijacked.SetDeadline(time.Time{})
+	h.connections.Add(1)
+	h.work.Add(1)
+	// net/http keeps its goroutine and buffers while a handler runs, and melody the
+	// request while the socket lives. So this handler returns, and melody is given
+	// the connection on a goroutine of its own, with no more of the request than it reads.
+	slim := &http.Request{Method: r.Method, Proto: r.Proto, ProtoMajor: 1, ProtoMinor: 1, Host: r.Host, Header: http.Header{}}
+	for _, name := range []string{"Connection", "Upgrade", "Sec-Websocket-Version", "Sec-Websocket-Key"} {
+		slim.Header[name] = r.Header[name]
+	}
+	slim.Header["Sec-Websocket-Protocol"] = []string{subprotocol}
+	c := newConn(h, v)
+	go h.serve(&writer{conn: &lingering{Conn: hijacked, work: &h.work}, header: w.Header().Clone()}, slim, c)
+}
+
+// serve runs a connection until it ends.
+func (h *Handler) serve(w *writer, r *http.Request, c *conn) {
+	defer h.work.Done()
+	defer h.connections.Add(-1)
+	defer func() {
+		if p := recover(); p != nil {
+			h.log.Error("a connection's pump panicked", "doc", c.doc, "panic", p, "stack", string(debug.Stack()))
+			c.disconnected()
+			w.conn.Close()
+		}
+	}()
+	if err := h.melody.HandleRequestWithKeys(w, r, map[string]any{connKey: c}); err != nil && !errors.Is(err, net.ErrClosed) {
+		h.log.Debug("an upgrade failed", "doc", c.doc, "error", err)
+		w.conn.Close()
+	}
+}
+
+// writer hands a connection that was hijacked before to the upgrader.
+type writer struct {
+	conn   net.Conn
+	header http.Header
+}
+
+func (w *writer) Header() http.Header       { return w.header }
+func (w *writer) Write([]byte) (int, error) { return 0, http.ErrHijacked }
+func (w *writer) WriteHeader(int)           {}
+
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return w.conn, bufio.NewReadWriter(bufio.NewReaderSize(w.conn, 16), bufio.NewWriterSize(nil, 0)), nil
+}
+
+// lingering is a connection that ends its own side first and goes on reading for a
+// moment: closed with input unread, TCP would reset it, and the last frame would be lost.
+type lingering struct {
+	net.Conn
+	work *sync.WaitGroup
+	once sync.Once
+}
+
+func (l *lingering) Close() error {
+	l.once.Do(func() {
+		_ = l.SetDeadline(time.Now().Add(lingerWait)) // also ends a write that hangs
+		half, ok := l.Conn.(interface{ CloseWrite() error })
+		if !ok || half.CloseWrite() != nil {
+			_ = l.Conn.Close()
+			return
+		}
+		l.work.Add(1)
+		go func() {
+			defer l.work.Done()
+			discard(l.Conn)
+			_ = l.Conn.Close()
+		}()
+	})
+	return nil
+}
+
+func discard(c net.Conn) {
+	var buffer [512]byte
+	for {
+		if _, err := c.Read(buffer[:]); err != nil {
+			return
+		}
+	}
+}
