@@ -1,7 +1,8 @@
 import Delta from 'quill-delta';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { backoff, type Socket, verdictOn, verdictOnStatus } from './connection';
-import { connect, type Options, type WeftDocument } from './document';
+import { connect, type WeftDocument } from './document';
+import type { Options } from './event';
 import { textOf } from './form';
 import { MemoryStorage } from './storage';
 

@@ -1,50 +1,12 @@
 // A document that several people edit: the replica, its storage and its connection, behind events.
 import Delta from 'quill-delta';
 import { Connection, type SocketConstructor, type Verdict } from './connection';
-import { apply, type DocumentType, fromWire, newborn } from './form';
+import { type ConnectionState, Emitter, type Options } from './event';
+import { apply, fromWire, newborn } from './form';
 import type { Failure, Role, ServerMessage, Welcome } from './message';
 import { carry, carryAll, type Cursor, inView, type Peer, type Peers, toServer, update, type User } from './presence';
 import * as replica from './state';
 import { adopt, keep, MemoryStorage, openStorage, type Place, restore, type Storage } from './storage';
-
-export interface Options {
-  /** http(s) base of the server; '' is where the page came from. */
-  server: string;
-  /** The document's id. */
-  doc: string;
-  /** A valid token. Called before each connection and before a token runs out; may reject while it cannot be had. */
-  token: () => Promise<string> | string;
-  /** Of a document that this creates. */
-  type?: DocumentType;
-  /** Where unsaved edits are kept; IndexedDB where there is one. */
-  storage?: Storage;
-  /** The user's id, to find edits made offline before a token can be had. Else it is read from the token. */
-  user?: string;
-  WebSocket?: SocketConstructor;
-  fetch?: typeof fetch;
-}
-
-export interface ConnectionState {
-  connection: 'connecting' | 'open' | 'offline' | 'closed';
-  /** 'saved': the server has everything. 'saving': some is on its way. 'unsaved': some is, and cannot go now. */
-  saved: 'saved' | 'saving' | 'unsaved';
-  role: Role | null;
-  canWrite: boolean;
-  /** Whether unsaved edits outlive the page. */
-  durable: boolean;
-  error?: { code: string; msg: string; final: boolean };
-  /** The text of edits that cannot be saved, for the user to copy. */
-  unsentText?: string;
-}
-
-interface Events {
-  /** To be applied to the view, which has what content was before it. */
-  change: (delta: Delta, source: 'remote') => void;
-  /** The view is to be set anew. */
-  reset: (content: Delta) => void;
-  state: (s: ConnectionState) => void;
-  peers: (peers: Peer[]) => void;
-}
 
 const presenceEvery = 60;
 const messageEnvelope = 256; // bytes of an op message around its delta
@@ -55,7 +17,7 @@ export function connect(options: Options): WeftDocument {
   return new WeftDocument(options);
 }
 
-export class WeftDocument {
+export class WeftDocument extends Emitter {
   /** What the user should see: the server's content with the unsaved edits on top. */
   content: Delta;
   peers: Peer[] = [];
@@ -63,7 +25,6 @@ export class WeftDocument {
   session: string | null = null;
   state: ConnectionState = { connection: 'connecting', saved: 'saved', role: null, canWrite: false, durable: false };
 
-  private readonly listeners: { [E in keyof Events]: Set<Events[E]> } = { change: new Set(), reset: new Set(), state: new Set(), peers: new Set() };
   private readonly connection: Connection;
   private s: replica.State;
   private storage: Storage = new MemoryStorage();
@@ -89,6 +50,7 @@ export class WeftDocument {
   private resending: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly o: Options) {
+    super();
     this.place = { server: o.server, doc: o.doc, user: o.user ?? '' };
     this.s = replica.born(replica.drawClient(), o.type ?? 'rich');
     this.content = newborn(this.s.type);
@@ -107,15 +69,6 @@ export class WeftDocument {
       },
     });
     this.starting = this.begin();
-  }
-
-  on<E extends keyof Events>(event: E, listener: Events[E]): () => void {
-    this.listeners[event].add(listener);
-    return () => void this.listeners[event].delete(listener);
-  }
-
-  off<E extends keyof Events>(event: E, listener: Events[E]): void {
-    this.listeners[event].delete(listener);
   }
 
   /** A local edit on content. Throws where the role or the connection's end does not allow it; content stays. */
@@ -443,9 +396,4 @@ export class WeftDocument {
     this.state = next;
     this.emit('state', next);
   }
-
-  private emit<E extends keyof Events>(event: E, ...args: Parameters<Events[E]>): void {
-    for (const listener of [...this.listeners[event]]) (listener as (...a: Parameters<Events[E]>) => void)(...args);
-  }
 }
-

@@ -1,5 +1,6 @@
 // The client library of Weft: everything that a page or a bot needs to take part in a document.
-export { connect, type ConnectionState, type Options, WeftDocument } from './document';
+export { connect, WeftDocument } from './document';
+export type { ConnectionState, Events, Options } from './event';
 export type { SocketConstructor } from './connection';
 export type { DocumentType } from './form';
 export type { Role } from './message';
