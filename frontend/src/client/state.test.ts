@@ -252,6 +252,7 @@ describe('the difference of contents', () => {
   test.each([
     ['an emoji for another of the same first half', line('a🙂b'), line('a🙃b')],
     ['an emoji inserted beside its like', line('🙂'), line('🙂🙂')],
+    ['emoji that share halves, where quill-delta cuts a pair', line('a\u{2f642}𝄞🚀🙃\u{1f442}'), line('\u{1f6de}\u{2f642}𝄞🙃\u{1f442}')],
     ['the last newline gets attributes', line('a'), line('a', { header: 1 })],
     ['text grows by a line', line('a'), line('a\nb')],
     ['text shrinks to nothing', line('a\nb'), new Delta().insert('\n')],
