@@ -54,7 +54,7 @@ func (d *document) flush() {
 	ops := make([]Operation, n)
 	at := d.now.UTC().Truncate(time.Microsecond)
 	for i, p := range d.pending[:n] {
-		p.wire = p.last.AppendJSON(nil)
+		p.wire, p.at = p.last.AppendJSON(nil), at
 		ops[i] = Operation{Client: p.client, Seq: p.seq, User: p.user, At: at, Delta: p.wire}
 	}
 	d.inFlight, d.work, d.syncedLast = n, appending, false
@@ -194,7 +194,7 @@ func (d *document) committed() {
 	from := d.head()
 	wires := make([][]byte, len(batch))
 	for i, p := range batch {
-		op := loggedOf(Operation{Client: p.client, Seq: p.seq, User: p.user, Delta: p.wire}, p.last)
+		op := loggedOf(Operation{Client: p.client, Seq: p.seq, User: p.user, At: p.at, Delta: p.wire}, p.last)
 		wires[i] = op.wire
 		d.record(op)
 		for _, c := range p.calls {
@@ -215,7 +215,9 @@ func (d *document) record(op logged) {
 	d.tail.push(op)
 	d.clients[op.client] = ClientRow{User: op.user, Seq: op.seq, Version: d.head()}
 	d.meta.Version = d.head()
-	d.meta.Updated = d.now
+	if d.meta.Updated = op.at; op.at.IsZero() { // the bus brought it
+		d.meta.Updated = d.now.UTC().Truncate(time.Microsecond)
+	}
 }
 
 // await has an event judged again when the document has caught up with the store as it is from now on.

@@ -35,10 +35,11 @@ type pending struct {
 	role    Role
 	expires time.Time
 
-	atHead ot.Delta // against the head
-	behind ot.Delta // against the head and what was in flight when it came
-	last   ot.Delta // against all that is pending before it: what is applied to tip
-	wire   []byte   // JSON of last, once it is in flight
+	atHead ot.Delta  // against the head
+	behind ot.Delta  // against the head and what was in flight when it came
+	last   ot.Delta  // against all that is pending before it: what is applied to tip
+	wire   []byte    // JSON of last, once it is in flight
+	at     time.Time // when it entered its batch
 	tries  int
 }
 

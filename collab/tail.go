@@ -2,6 +2,7 @@ package collab
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/weft-collab/weft/collab/protocol"
 	"github.com/weft-collab/weft/ot"
@@ -19,7 +20,8 @@ type logged struct {
 	seq    int64
 	user   string
 	delta  ot.Delta
-	wire   []byte // OP of the protocol, encoded once
+	wire   []byte    // OP of the protocol, encoded once
+	at     time.Time // zero where the bus brought it
 }
 
 func newLogged(op Operation) (logged, error) {
@@ -32,7 +34,7 @@ func newLogged(op Operation) (logged, error) {
 
 func loggedOf(op Operation, d ot.Delta) logged {
 	wire := protocol.AppendCommitted(nil, protocol.Committed{Client: op.Client, Seq: op.Seq, User: op.User, Delta: op.Delta})
-	return logged{client: op.Client, seq: op.Seq, user: op.User, delta: d, wire: wire}
+	return logged{client: op.Client, seq: op.Seq, user: op.User, delta: d, wire: wire, at: op.At}
 }
 
 func loggedAll(ops []Operation) ([]logged, error) {

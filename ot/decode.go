@@ -355,7 +355,7 @@ func (p *parser) number() any {
 // exact reports whether a whole number beyond 2⁵³ survives as a double. A fraction is
 // taken as the double nearest to it, as every JSON reader does.
 func exact(text string, f float64) bool {
-	if math.Abs(f) <= 1<<53 {
+	if math.Abs(f) < 1<<53 {
 		return f != 0 || zero(text)
 	}
 	n, err := strconv.ParseInt(text, 10, 64)

@@ -87,7 +87,9 @@ func (c *config) serveFlags(f *pflag.FlagSet) {
 }
 
 // variable is the environment variable of a flag.
-func variable(flag string) string { return "WEFT_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) }
+func variable(flag string) string {
+	return "WEFT_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
 
 // configured is a command whose flags may come from the environment too.
 func configured(cmd *cobra.Command) *cobra.Command {

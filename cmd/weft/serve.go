@@ -170,6 +170,7 @@ func (n *node) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), n.config.drain)
 	defer cancel()
 	n.log.Info("draining", "connections", n.socket.Connections(), "within", n.config.drain)
+	n.socket.Drain()
 	if err := n.hub.Drain(ctx); err != nil {
 		n.log.Warn("not everything was finished in time; nothing that was acknowledged is lost", "error", err)
 	}

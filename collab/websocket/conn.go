@@ -134,6 +134,12 @@ func (c *conn) text(frame []byte) {
 	_ = c.ws.WebsocketConnection().SetReadDeadline(time.Now().Add(pongWait))
 }
 
+func (c *conn) joined() bool {
+	c.joining.Lock()
+	defer c.joining.Unlock()
+	return c.session != nil
+}
+
 // sent gives the engine its credit back for a frame that was written.
 func (c *conn) sent(frame []byte) {
 	if len(frame) > 0 && c.last.Load() == unsafe.SliceData(frame) {

@@ -18,6 +18,7 @@ import (
 	"github.com/olahol/melody"
 
 	"github.com/weft-collab/weft/collab"
+	"github.com/weft-collab/weft/collab/protocol"
 )
 
 // Times of a connection.
@@ -81,6 +82,20 @@ const connKey = "conn"
 
 // Connections is how many connections there are.
 func (h *Handler) Connections() int64 { return h.connections.Load() }
+
+// Drain sends away connections that are in no document yet; the hub does so with the others.
+func (h *Handler) Drain() {
+	sessions, err := h.melody.Sessions()
+	if err != nil {
+		return
+	}
+	for _, s := range sessions {
+		if c := s.MustGet(connKey).(*conn); !c.joined() {
+			e := protocol.Error{Code: protocol.Draining, Msg: "this node is being restarted; come back to another", RetryMS: 500}
+			c.Close(protocol.AppendBye(nil, e), e.Code.Close(), string(e.Code))
+		}
+	}
+}
 
 // Wait returns when every connection has ended, or ctx has.
 func (h *Handler) Wait(ctx context.Context) error {

@@ -64,12 +64,12 @@ type queryer interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-func appendTo(ctx context.Context, q queryer, doc string, head int64, ops []collab.Operation, now time.Time) (docs, clients int, err error) {
-	err = q.QueryRow(ctx, appendSQL, appendArgs(doc, head, ops, now)...).Scan(&docs, &clients)
+func appendTo(ctx context.Context, q queryer, doc string, head int64, ops []collab.Operation) (docs, clients int, err error) {
+	err = q.QueryRow(ctx, appendSQL, appendArgs(doc, head, ops)...).Scan(&docs, &clients)
 	return docs, clients, err
 }
 
-func appendArgs(doc string, head int64, ops []collab.Operation, now time.Time) []any {
+func appendArgs(doc string, head int64, ops []collab.Operation) []any {
 	n := len(ops)
 	clients, users := make([]string, n), make([]string, n)
 	seqs, times, deltas := make([]int64, n), make([]time.Time, n), make([][]byte, n)
@@ -83,7 +83,7 @@ func appendArgs(doc string, head int64, ops []collab.Operation, now time.Time) [
 	for i, c := range moves {
 		who[i], whose[i], first[i], last[i], version[i] = c.client, c.user, c.first, c.last, head+c.index+1
 	}
-	return []any{doc, head, n, now, clients, seqs, users, times, deltas, who, whose, first, last, version}
+	return []any{doc, head, n, ops[n-1].At, clients, seqs, users, times, deltas, who, whose, first, last, version}
 }
 
 // Append commits operations: two round trips, the second of them the COMMIT.
@@ -111,7 +111,7 @@ func (s *Store) append(ctx context.Context, doc string, head int64, ops []collab
 	defer conn.Release() // one that is left inside a transaction is closed
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
-	batch.Queue(appendSQL, appendArgs(doc, head, ops, time.Now())...)
+	batch.Queue(appendSQL, appendArgs(doc, head, ops)...)
 	results := conn.SendBatch(ctx, batch)
 	var docs, clients int
 	_, err = results.Exec()

@@ -110,10 +110,11 @@ func (s *Store) Create(ctx context.Context, doc string, typ ot.Type, ops []colla
 		if len(ops) == 0 {
 			return nil
 		}
-		docs, clients, err := appendTo(ctx, tx, doc, 0, ops, now)
+		docs, clients, err := appendTo(ctx, tx, doc, 0, ops)
 		if err == nil && (docs != 1 || clients != len(lastOf(ops))) {
 			return collab.ErrConflict
 		}
+		m.Updated = ops[len(ops)-1].At
 		return err
 	})
 	if errors.Is(err, collab.ErrExists) {

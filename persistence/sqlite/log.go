@@ -22,7 +22,7 @@ func (s *Store) Append(ctx context.Context, doc string, head int64, ops []collab
 		if r.meta.Version != head {
 			return collab.ErrConflict
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE documents SET head = head + ?, updated = ? WHERE key = ?`, len(ops), micro(time.Now()), r.key); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE documents SET head = head + ?, updated = ? WHERE key = ?`, len(ops), micro(updated(ops, r.meta.Updated)), r.key); err != nil {
 			return err
 		}
 		return write(ctx, tx, r.key, head, ops)
@@ -34,6 +34,14 @@ func (s *Store) Append(ctx context.Context, doc string, head int64, ops []collab
 		return fmt.Errorf("appending %d operations to %s at version %d: %w", len(ops), doc, head, err)
 	}
 	return nil
+}
+
+// updated is the time of the last operation.
+func updated(ops []collab.Operation, otherwise time.Time) time.Time {
+	if len(ops) == 0 {
+		return otherwise
+	}
+	return ops[len(ops)-1].At
 }
 
 // write puts operations into the log behind version head, and moves their clients' rows.

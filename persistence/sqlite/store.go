@@ -161,7 +161,7 @@ func (s *Store) Create(ctx context.Context, doc string, typ ot.Type, ops []colla
 			return err
 		}
 		res, err := tx.ExecContext(ctx, `INSERT INTO documents (id, type, head, created, updated) VALUES (?, ?, ?, ?, ?)`,
-			doc, string(typ), len(ops), micro(now), micro(now))
+			doc, string(typ), len(ops), micro(now), micro(updated(ops, now)))
 		if err != nil {
 			return err
 		}
@@ -174,7 +174,7 @@ func (s *Store) Create(ctx context.Context, doc string, typ ot.Type, ops []colla
 	if err != nil {
 		return collab.Meta{}, fmt.Errorf("creating %s: %w", doc, err)
 	}
-	return collab.Meta{ID: doc, Type: typ, Version: int64(len(ops)), Created: now, Updated: now}, nil
+	return collab.Meta{ID: doc, Type: typ, Version: int64(len(ops)), Created: now, Updated: updated(ops, now)}, nil
 }
 
 // Meta reads a document's row.

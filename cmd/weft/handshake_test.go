@@ -1,0 +1,186 @@
+package main
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// upgrade is a request for an upgrade that is in order but for what change does to it.
+func (s *server) upgrade(doc string, change func(http.Header)) *http.Request {
+	request, err := http.NewRequest(http.MethodGet, s.URL+"/v1/docs/"+doc+"/ws", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+		"Sec-WebSocket-Key": base64.StdEncoding.EncodeToString(make([]byte, 16)), "Sec-WebSocket-Protocol": "weft.v1",
+	} {
+		request.Header.Set(name, value)
+	}
+	change(request.Header)
+	return request
+}
+
+func TestHandshake(t *testing.T) {
+	s := startServer(t, func(c *config) { c.origins = []string{"https://app.example.com"} })
+	doc := s.create("rich", `[{"insert":"\n"}]`)
+	deleted := s.create("rich", `[{"insert":"\n"}]`)
+	purged := s.create("rich", `[{"insert":"\n"}]`)
+	for _, path := range []string{deleted, purged + "?purge=true"} {
+		id, _, _ := strings.Cut(path, "?")
+		if r, m := s.call("DELETE", "/v1/docs/"+path, token(t, "boss", time.Hour, id+"=manage"), ""); r.StatusCode != http.StatusNoContent {
+			t.Fatal(m)
+		}
+	}
+	good := token(t, "ada", time.Hour, "*=write")
+	reader := token(t, "ada", time.Hour, "*=read")
+	bearer := func(token string) func(http.Header) {
+		return func(h http.Header) { h.Set("Authorization", "Bearer "+token) }
+	}
+	all := func(changes ...func(http.Header)) func(http.Header) {
+		return func(h http.Header) {
+			for _, c := range changes {
+				c(h)
+			}
+		}
+	}
+	set := func(name, value string) func(http.Header) { return func(h http.Header) { h.Set(name, value) } }
+	foreign := strings.Split(good, ".")
+	cases := []struct {
+		name     string
+		doc      string
+		change   func(http.Header)
+		ws, head int // statuses; 0: not asked
+	}{
+		{"all in order", doc, bearer(good), 101, 200},
+		{"a document that it creates", "new-one", bearer(good), 101, 204},
+		{"the token as a subprotocol", doc, set("Sec-WebSocket-Protocol", "weft.v1, weft.bearer."+good), 101, 200},
+		{"the header decides before the subprotocol", doc, all(bearer("nonsense"), set("Sec-WebSocket-Protocol", "weft.v1, weft.bearer."+good)), 401, 401},
+		{"no upgrade", doc, all(bearer(good), func(h http.Header) { h.Del("Upgrade"); h.Del("Connection") }), 400, 0},
+		{"another version", doc, all(bearer(good), set("Sec-WebSocket-Version", "8")), 400, 0},
+		{"a bad key", doc, all(bearer(good), set("Sec-WebSocket-Key", "short")), 400, 0},
+		{"an id out of form", "-x", bearer(good), 400, 400},
+		{"an id out of form, and no token", "a%20b", func(http.Header) {}, 400, 400},
+		{"an id that is too long", strings.Repeat("x", 129), bearer(good), 400, 400},
+		{"no token", doc, func(http.Header) {}, 401, 401},
+		{"no token, foreign origin", doc, set("Origin", "https://evil.example"), 401, 401},
+		{"a malformed token", doc, bearer("nonsense"), 401, 401},
+		{"a badly signed token", doc, bearer(foreign[0] + "." + foreign[1] + "." + strings.Repeat("A", len(foreign[2]))), 401, 401},
+		{"an expired token", doc, bearer(token(t, "ada", -time.Minute, "*=write")), 401, 401},
+		{"a foreign origin", doc, all(bearer(good), set("Origin", "https://evil.example")), 403, 403},
+		{"a foreign origin, deleted", deleted, all(bearer(good), set("Origin", "https://evil.example")), 403, 403},
+		{"origin null", doc, all(bearer(good), set("Origin", "null")), 403, 403},
+		{"an allowed origin", doc, all(bearer(good), set("Origin", "https://app.example.com")), 101, 200},
+		{"its own origin", doc, all(bearer(good), set("Origin", s.URL)), 101, 200},
+		{"a token for something else", doc, bearer(token(t, "ada", time.Hour, "other=write")), 403, 403},
+		{"a token for something else, deleted", deleted, bearer(token(t, "ada", time.Hour, "other=write")), 403, 403},
+		{"none decides before a prefix", doc, bearer(token(t, "ada", time.Hour, doc+"=none", "*=write")), 403, 403},
+		{"an unknown role", doc, bearer(token(t, "ada", time.Hour, doc+"=none")), 403, 403},
+		{"deleted", deleted, bearer(reader), 410, 410},
+		{"purged", purged, bearer(good), 410, 410},
+		{"nothing there, and a reader", "nothing-there", bearer(reader), 404, 404},
+		{"nothing there, a reader, no subprotocol", "nothing-there", all(bearer(reader), func(h http.Header) { h.Del("Sec-WebSocket-Protocol") }), 404, 404},
+		{"no subprotocol", doc, all(bearer(good), func(h http.Header) { h.Del("Sec-WebSocket-Protocol") }), 426, 200},
+		{"another subprotocol", doc, all(bearer(good), set("Sec-WebSocket-Protocol", "weft.v9")), 426, 200},
+	}
+	for _, c := range cases {
+		r, problem := s.do(s.upgrade(c.doc, c.change))
+		if r.StatusCode != c.ws {
+			t.Errorf("%s: the upgrade is answered with %d %v, not %d", c.name, r.StatusCode, problem, c.ws)
+		}
+		if c.ws == 101 && r.Header.Get("Sec-WebSocket-Protocol") != "weft.v1" {
+			t.Errorf("%s: the subprotocol is %q", c.name, r.Header.Get("Sec-WebSocket-Protocol"))
+		}
+		if c.ws != 101 && (r.Header.Get("Content-Type") != "application/problem+json" || problem["detail"] == "" || problem["status"] != float64(c.ws)) {
+			t.Errorf("%s: the problem is %s %v", c.name, r.Header.Get("Content-Type"), problem)
+		}
+		if c.head == 0 {
+			continue
+		}
+		head := s.upgrade(c.doc, c.change)
+		head.Method, head.URL.Path = http.MethodHead, strings.TrimSuffix(head.URL.Path, "/ws")
+		head.URL.RawPath = strings.TrimSuffix(head.URL.RawPath, "/ws")
+		for _, name := range []string{"Connection", "Upgrade", "Sec-WebSocket-Version", "Sec-WebSocket-Key"} {
+			head.Header.Del(name)
+		}
+		if r, _ := s.do(head); r.StatusCode != c.head {
+			t.Errorf("%s: HEAD is answered with %d, not %d", c.name, r.StatusCode, c.head)
+		}
+	}
+}
+
+func TestATokenInTheQueryIsTakenOnlyWhereThatIsTurnedOn(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		s := startServer(t, func(c *config) { c.tokenInQuery = on })
+		request := s.upgrade("doc", func(http.Header) {})
+		request.URL.RawQuery = "token=" + token(t, "ada", time.Hour, "doc=write")
+		want := map[bool]int{false: 401, true: 101}[on]
+		if r, m := s.do(request); r.StatusCode != want {
+			t.Errorf("turned on %v, it is answered with %d %v", on, r.StatusCode, m)
+		}
+	}
+}
+
+func TestTooManyConnectionsAreToldWhenToComeAgain(t *testing.T) {
+	s := startServer(t, func(c *config) { c.connections = 1 })
+	good := token(t, "ada", time.Hour, "*=write")
+	s.open("one", good, newClient())
+	for _, request := range []*http.Request{
+		s.upgrade("two", func(h http.Header) { h.Set("Authorization", "Bearer "+good) }),
+	} {
+		r, problem := s.do(request)
+		if r.StatusCode != http.StatusTooManyRequests || r.Header.Get("Retry-After") == "" || problem["code"] != "rate_limited" {
+			t.Errorf("%d %v %v", r.StatusCode, r.Header, problem)
+		}
+	}
+}
+
+func TestADrainingNodeTakesNobodyAndSaysWhen(t *testing.T) {
+	s := startServer(t, nil)
+	good := token(t, "ada", time.Hour, "*=write")
+	ws, _ := s.open("one", good, newClient())
+	go func() { _ = s.node.hub.Drain(t.Context()) }()
+	if m := ws.await("bye"); m["code"] == "" || m["retry_ms"] == nil {
+		t.Errorf("bye is %v", m)
+	}
+	ws.awaitClose("", 1012)
+	for _, path := range []string{"/readyz", "/v1/docs/two/ws"} {
+		request := s.upgrade("two", func(h http.Header) { h.Set("Authorization", "Bearer "+good) })
+		request.URL.Path = path
+		if r, m := s.do(request); r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: %d %v", path, r.StatusCode, m)
+		}
+	}
+}
+
+func TestAllowedPagesMayReadEveryAnswer(t *testing.T) {
+	s := startServer(t, func(c *config) { c.origins = []string{"https://app.example.com"} })
+	for _, method := range []string{"GET", "HEAD", "POST", "DELETE"} {
+		request, _ := http.NewRequest(http.MethodOptions, s.URL+"/v1/docs/x", nil)
+		request.Header.Set("Origin", "https://app.example.com")
+		request.Header.Set("Access-Control-Request-Method", method)
+		request.Header.Set("Access-Control-Request-Headers", "authorization,content-type")
+		r, _ := s.do(request)
+		h := r.Header
+		if r.StatusCode >= 300 || h.Get("Access-Control-Allow-Origin") != "https://app.example.com" ||
+			!strings.Contains(strings.ToLower(h.Get("Access-Control-Allow-Headers")), "authorization") || h.Get("Access-Control-Allow-Methods") != method {
+			t.Errorf("%s: the preflight is answered with %d %v", method, r.StatusCode, h)
+		}
+	}
+	for origin, allowed := range map[string]string{"https://app.example.com": "https://app.example.com", "https://evil.example": ""} {
+		for _, path := range []string{"/v1/docs/x", "/v1/nothing", "/v1/docs/-"} {
+			request, _ := http.NewRequest(http.MethodGet, s.URL+path, nil)
+			request.Header.Set("Origin", origin)
+			r, _ := s.do(request)
+			if r.Header.Get("Access-Control-Allow-Origin") != allowed {
+				t.Errorf("%s for %s: %v", path, origin, r.Header)
+			}
+			if exposed := strings.ToLower(r.Header.Get("Access-Control-Expose-Headers")); allowed != "" && (!strings.Contains(exposed, "etag") || !strings.Contains(exposed, "retry-after")) {
+				t.Errorf("%s exposes %s", path, exposed)
+			}
+		}
+	}
+}
