@@ -570,11 +570,15 @@ func TestNothingIsLostUnderAnyOrderOfEvents(t *testing.T) {
 	for _, what := range sortedKeys(counts) {
 		t.Logf("%8d %s", counts[what], what)
 	}
-	for _, what := range []string{
+	wanted := []string{
 		"bus dropped", "bus repeated", "bus reordered", "bus went down", "conflict", "store failed before the commit",
 		"store failed after the commit", "store failed at reading", "vanished with an operation in flight", "reloaded", "sent twice", "killed",
-		"died between two effects", "restarted", "evicted", "window stayed shut", "log compacted", "compared otherwise",
-	} {
+		"died between two effects", "restarted", "evicted", "window stayed shut", "log compacted",
+	}
+	if *simSeeds >= 5000 { // rarer than one in a thousand
+		wanted = append(wanted, "compared otherwise", "an operation given up was stored after all")
+	}
+	for _, what := range wanted {
 		if counts[what] == 0 && *simSeeds >= 100 {
 			t.Errorf("this never happened: %s", what)
 		}
