@@ -234,7 +234,11 @@ export class Connection {
   private async head(): Promise<{ status: number; why: Failure | null } | null> {
     try {
       const headers = { Authorization: `Bearer ${this.lastToken}` };
-      const { status, headers: h, ok } = await this.o.fetch(this.url('http'), { method: 'HEAD', headers, cache: 'no-store', signal: AbortSignal.timeout(10_000) });
+      const {
+        status,
+        headers: h,
+        ok,
+      } = await this.o.fetch(this.url('http'), { method: 'HEAD', headers, cache: 'no-store', signal: AbortSignal.timeout(10_000) });
       if (ok) return { status, why: null };
       const codes: Record<number, string> = { 400: 'bad_message', 401: 'bad_token', 403: 'forbidden', 404: 'not_found', 410: 'deleted', 429: 'rate_limited' };
       const seconds = Number(h.get('Retry-After'));

@@ -17,7 +17,10 @@ class Wire implements Socket {
   sent: Record<string, unknown>[] = [];
   closedWith: number | undefined;
 
-  constructor(readonly url: string, readonly protocols?: string[]) {
+  constructor(
+    readonly url: string,
+    readonly protocols?: string[],
+  ) {
     Wire.all.push(this);
     queueMicrotask(() => (Wire.refuse ? this.onclose?.({ code: 1006, reason: '' }) : this.onopen?.()));
   }
@@ -40,7 +43,20 @@ class Wire implements Socket {
 }
 
 const limits = { message: 1 << 20, document: 1 << 22, attributes: 4096, ops_per_s: 100, presence: 2048 };
-const welcome = { t: 'welcome', v: 1, type: 'rich', session: 'S1', role: 'write', expires_in_ms: 3_600_000, user: { id: 'ada' }, seq: 0, last: ['x', 1], peers: [], limits, features: [] };
+const welcome = {
+  t: 'welcome',
+  v: 1,
+  type: 'rich',
+  session: 'S1',
+  role: 'write',
+  expires_in_ms: 3_600_000,
+  user: { id: 'ada' },
+  seq: 0,
+  last: ['x', 1],
+  peers: [],
+  limits,
+  features: [],
+};
 const hi = { ...welcome, doc: [{ insert: 'hi\n' }] };
 const token = `e30.${btoa(JSON.stringify({ sub: 'ada' }))}.x`;
 

@@ -1,8 +1,8 @@
 // A document that several people edit: the replica, its storage and its connection, behind events.
 import Delta from 'quill-delta';
-import { Connection, type SocketConstructor, type Verdict } from './connection';
+import { Connection, type Verdict } from './connection';
 import { type ConnectionState, Emitter, type Options } from './event';
-import { apply, fromWire, newborn } from './form';
+import { apply, type DocumentType, fromWire, newborn } from './form';
 import type { Failure, Role, ServerMessage, Welcome } from './message';
 import { carry, carryAll, type Cursor, inView, type Peer, type Peers, toServer, update, type User } from './presence';
 import * as replica from './state';
@@ -58,7 +58,7 @@ export class WeftDocument extends Emitter {
       server: o.server,
       doc: o.doc,
       token: o.token,
-      WebSocket: o.WebSocket ?? (globalThis.WebSocket as unknown as SocketConstructor),
+      WebSocket: o.WebSocket ?? globalThis.WebSocket,
       fetch: o.fetch ?? globalThis.fetch.bind(globalThis),
       hello: () => this.hello(),
       receive: (m) => this.receive(m),
@@ -71,6 +71,11 @@ export class WeftDocument extends Emitter {
     this.starting = this.begin();
   }
 
+  /** What the document holds; of one that is not loaded yet, what was asked for. */
+  get type(): DocumentType {
+    return this.s.type;
+  }
+
   /** A local edit on content. Throws where the role or the connection's end does not allow it; content stays. */
   edit(delta: Delta): void {
     if (!this.state.canWrite) throw new Error('the document cannot be edited: ' + (this.state.error?.msg ?? 'the role does not allow it'));
@@ -80,7 +85,7 @@ export class WeftDocument extends Emitter {
     this.cursor = carry(this.cursor, delta, false);
     if (this.refusedSize) void this.startOver(true); // a smaller edit may fit
     this.changed(step.view);
-    this.save();
+    void this.save();
     this.flush();
   }
 
@@ -100,7 +105,7 @@ export class WeftDocument extends Emitter {
   dismiss(): void {
     this.refused = undefined;
     this.tell({});
-    this.save();
+    void this.save();
   }
 
   /** Ends the connection; what is unsaved stays stored on this device. Resolves when that is done. */
@@ -144,7 +149,8 @@ export class WeftDocument extends Emitter {
     try {
       const payload = (await this.o.token()).split('.')[1] ?? '';
       const bytes = Uint8Array.from(atob(payload.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0));
-      return String((JSON.parse(new TextDecoder().decode(bytes)) as { sub?: unknown }).sub ?? '');
+      const { sub } = JSON.parse(new TextDecoder().decode(bytes)) as { sub?: unknown };
+      return typeof sub === 'string' ? sub : '';
     } catch {
       return '';
     }
@@ -216,7 +222,7 @@ export class WeftDocument extends Emitter {
     else this.changed(step.view);
     this.tell({ role: w.role, canWrite: this.mayWrite(w.role), error });
     this.showPeers();
-    this.save();
+    void this.save();
     this.resend();
     this.announce();
   }
@@ -238,7 +244,7 @@ export class WeftDocument extends Emitter {
     if (wasInFlight && !this.s.inFlight) this.acknowledged();
     this.changed(view);
     this.showPeers();
-    this.save();
+    void this.save();
     this.flush();
   }
 
@@ -291,7 +297,7 @@ export class WeftDocument extends Emitter {
   private finish(): void {
     this.stopped = true;
     this.connection.stop();
-    this.save();
+    void this.save();
     this.tell({ connection: 'closed', canWrite: false });
   }
 

@@ -25,9 +25,7 @@ export function newborn(type: DocumentType): Delta {
  * does not get into the content.
  */
 export function apply(content: Delta, d: Delta): Delta {
-  const nulls = d.ops.some(
-    (op) => op.insert !== undefined && op.attributes && Object.values(op.attributes).includes(null),
-  );
+  const nulls = d.ops.some((op) => op.insert !== undefined && op.attributes && Object.values(op.attributes).includes(null));
   if (!nulls) return content.compose(d);
   const plain = new Delta();
   for (const op of d.ops) plain.push(op.insert === undefined ? op : clean(op));
@@ -41,7 +39,10 @@ export function textOf(content: Delta): string {
 
 /** The text that a delta inserts: what a user gets of an edit that cannot be saved. */
 export function insertedText(...deltas: (Delta | null)[]): string {
-  return deltas.flatMap((d) => d?.ops ?? []).map((op) => (typeof op.insert === 'string' ? op.insert : '')).join('');
+  return deltas
+    .flatMap((d) => d?.ops ?? [])
+    .map((op) => (typeof op.insert === 'string' ? op.insert : ''))
+    .join('');
 }
 
 /** Whether two values of JSON are the same, whatever the order of their keys. */
@@ -96,9 +97,7 @@ function clean(op: Op): Op {
 }
 
 function permitted(attributes: AttributeMap): AttributeMap {
-  return Object.fromEntries(
-    Object.entries(attributes).filter(([k, v]) => !(k in Object.prototype) && v !== undefined && !hidesForbidden(v)),
-  );
+  return Object.fromEntries(Object.entries(attributes).filter(([k, v]) => !(k in Object.prototype) && v !== undefined && !hidesForbidden(v)));
 }
 
 function hidesForbidden(value: unknown): boolean {

@@ -19,7 +19,12 @@ test('a peer keeps what is not told anew, and goes when it left', () => {
 });
 
 test('cursors are seen over unsent edits, and told without them', () => {
-  const s = { ...born('me00000000000000', 'rich'), content: new Delta().insert('abcdef\n'), inFlight: new Delta().insert('12'), buffer: new Delta().retain(4).delete(1) };
+  const s = {
+    ...born('me00000000000000', 'rich'),
+    content: new Delta().insert('abcdef\n'),
+    inFlight: new Delta().insert('12'),
+    buffer: new Delta().retain(4).delete(1),
+  };
   const [peer] = inView(update(new Map(), [{ ...ada, cursor: { index: 4, length: 1 } }]), s);
   expect(peer?.cursor).toEqual({ index: 5, length: 1 });
   expect(toServer({ index: 5, length: 1 }, s)).toEqual({ index: 4, length: 1 });

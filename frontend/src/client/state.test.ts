@@ -21,7 +21,13 @@ class Server {
   log: replica.Committed[] = [];
 
   lastSeq(client: string, v = this.log.length): number {
-    return Math.max(0, ...this.log.slice(0, v).filter((op) => op.c === client).map((op) => op.seq));
+    return Math.max(
+      0,
+      ...this.log
+        .slice(0, v)
+        .filter((op) => op.c === client)
+        .map((op) => op.seq),
+    );
   }
 
   /** changes: an operation that the server stores otherwise, as after a repair. */
@@ -54,7 +60,10 @@ class Tab {
   connected = false;
   sentUnder: string = this.s.client;
 
-  constructor(readonly name: string, readonly server: Server) {}
+  constructor(
+    readonly name: string,
+    readonly server: Server,
+  ) {}
 
   take(step: replica.Step): boolean {
     this.s = step.state;
@@ -215,7 +224,7 @@ describe('a replica', () => {
   test('takes what differs from its operation in flight as a remote change', () => {
     let s = replica.edit(at('abc'), new Delta().retain(1).insert('XY')).state;
     s = replica.send(s);
-    s = replica.edit(s, new Delta().retain(6).delete(0).retain(0).insert('') ).state;
+    s = replica.edit(s, new Delta().retain(6).delete(0).retain(0).insert('')).state;
     s = replica.edit(s, new Delta().retain(5).insert('!')).state;
     const before = replica.view(s);
     const step = replica.receive(s, { c: s.client, seq: 1, u: 'u', d: [{ retain: 1 }, { insert: 'X' }] });

@@ -45,9 +45,17 @@ export function keep(place: Place, s: State, besides: Pick<Kept, 'refused' | 'ro
   const ops = (d: State['buffer']) => d?.ops ?? null;
   return {
     ...place,
-    client: s.client, type: s.type, v: s.v, last: s.last, content: s.content.ops, seq: s.seq,
-    inFlight: ops(s.inFlight), buffer: ops(s.buffer), held: ops(s.held),
-    former: s.former, ghosts: s.ghosts,
+    client: s.client,
+    type: s.type,
+    v: s.v,
+    last: s.last,
+    content: s.content.ops,
+    seq: s.seq,
+    inFlight: ops(s.inFlight),
+    buffer: ops(s.buffer),
+    held: ops(s.held),
+    former: s.former,
+    ghosts: s.ghosts,
     ...besides,
   };
 }
@@ -55,9 +63,17 @@ export function keep(place: Place, s: State, besides: Pick<Kept, 'refused' | 'ro
 export function restore(k: Kept): State {
   const delta = (ops: unknown) => (ops ? fromWire(ops) : null);
   return {
-    client: k.client, type: k.type, v: k.v, last: k.last, content: fromWire(k.content), seq: k.seq,
-    inFlight: delta(k.inFlight), buffer: delta(k.buffer), held: delta(k.held),
-    former: k.former, ghosts: k.ghosts,
+    client: k.client,
+    type: k.type,
+    v: k.v,
+    last: k.last,
+    content: fromWire(k.content),
+    seq: k.seq,
+    inFlight: delta(k.inFlight),
+    buffer: delta(k.buffer),
+    held: delta(k.held),
+    former: k.former,
+    ghosts: k.ghosts,
   };
 }
 

@@ -1,0 +1,149 @@
+// Holds a Quill and a document together: edits one way, everyone's edits the other. The
+// document's content is the truth; where the view comes to differ from it, the view is mended.
+import type Quill from 'quill';
+import Delta from 'quill-delta';
+import type { Peer, WeftDocument } from '../client';
+import { colourOf } from './colour';
+import { cursorsOf, showsOf } from './quill';
+import { contentToView, fromView, sameView, type Shows, toView } from './view';
+
+const mendAfter = 400; // milliseconds of quiet
+
+export class Binding {
+  private readonly shows: Shows;
+  private applying = false;
+  private catching = false;
+  private caught: Delta | null = null;
+  private held: Delta | null = null;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private beyondMending = '';
+  private readonly off: (() => void)[] = [];
+
+  constructor(
+    private readonly quill: Quill,
+    private readonly doc: WeftDocument,
+    private readonly edited: (delta: Delta, source: 'user' | 'remote') => void,
+  ) {
+    this.shows = showsOf(doc.type);
+    const typed = (delta: Delta, _old: Delta, source: string) => this.typed(delta, source);
+    const moved = (range: { index: number; length: number } | null) => this.moved(range);
+    const composed = () => this.release();
+    quill.on('text-change', typed);
+    quill.on('selection-change', moved);
+    quill.on('composition-end', composed);
+    this.off.push(
+      () => quill.off('composition-end', composed),
+      () => quill.off('text-change', typed),
+      () => quill.off('selection-change', moved),
+      doc.on('change', (delta) => this.changed(delta)),
+      doc.on('reset', () => this.reset()),
+      doc.on('peers', (peers) => this.peers(peers)),
+    );
+    this.reset();
+    this.peers(doc.peers);
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+    for (const off of this.off) off();
+  }
+
+  /** The view is set anew; the user's place is kept as well as can be. */
+  private reset(): void {
+    this.held = null;
+    const range = this.quill.getSelection();
+    this.quietly(() => this.quill.setContents(contentToView(this.doc.content, this.shows), 'silent'));
+    this.quill.history.clear();
+    if (range) this.quill.setSelection(Math.min(range.index, this.quill.getLength() - 1), 0, 'silent');
+  }
+
+  private typed(delta: Delta, source: string): void {
+    if (source === 'silent' || (this.applying && source !== 'user')) return;
+    if (this.catching) {
+      this.caught = this.caught ? this.caught.compose(delta) : delta;
+      return;
+    }
+    this.edit(fromView(delta, this.shows, this.doc.content.length()));
+    this.mendSoon();
+  }
+
+  private edit(delta: Delta): void {
+    if (delta.ops.length === 0) return;
+    try {
+      this.doc.edit(delta);
+      this.edited(delta, 'user');
+    } catch {
+      this.mend(); // the role does not allow it, so the view must not show it
+    }
+  }
+
+  /** An edit that the document has already, and the view has not. */
+  private changed(delta: Delta): void {
+    this.held = this.held ? this.held.compose(delta) : delta;
+    if (!this.quill.selection?.composing) this.release(); // else when the input method's word is done
+    this.edited(delta, 'remote');
+    this.mendSoon();
+  }
+
+  /** Brings into the view what was held. What the browser took in meanwhile, and Quill has not seen yet, was typed beside it. */
+  private release(): void {
+    const theirs = this.held;
+    if (!theirs) return;
+    this.held = this.caught = null;
+    this.catching = true;
+    this.quill.update('user');
+    this.catching = false;
+    const typed = this.caught as Delta | null;
+    const ours = typed && fromView(typed, this.shows, this.doc.content.length() - theirs.changeLength());
+    const view = ours ? ours.transform(theirs, false) : theirs;
+    this.quietly(() => this.quill.updateContents(toView(view, this.shows), 'api'));
+    if (ours) this.edit(theirs.transform(ours, true));
+  }
+
+  private quietly(f: () => void): void {
+    this.applying = true;
+    try {
+      f();
+    } catch (e) {
+      console.warn('weft: Quill could not show a change; the view is set anew', e);
+      this.mendSoon();
+    } finally {
+      this.applying = false;
+    }
+  }
+
+  private mendSoon(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.mend(), mendAfter);
+  }
+
+  private mend(): void {
+    if (this.quill.selection?.composing) return this.mendSoon(); // not in the middle of an input method's word
+    const want = contentToView(this.doc.content, this.shows);
+    const have = this.quill.getContents();
+    const same = sameView(have, want);
+    if (same.all) return;
+    const key = JSON.stringify(want.ops);
+    if (same.text && key === this.beyondMending) return; // formats that Quill has its own mind about
+    this.quietly(() => this.quill.updateContents(have.diff(want), 'silent'));
+    if (!sameView(this.quill.getContents(), want).text) this.reset();
+    this.beyondMending = key;
+  }
+
+  private moved(range: { index: number; length: number } | null): void {
+    const most = this.doc.content.length();
+    this.doc.setCursor(range && { index: Math.min(range.index, most), length: Math.min(range.length, most - Math.min(range.index, most)) });
+  }
+
+  private peers(peers: Peer[]): void {
+    const cursors = cursorsOf(this.quill);
+    const here = new Set<string>();
+    for (const peer of peers) {
+      if (!peer.cursor) continue;
+      here.add(peer.session);
+      cursors.createCursor(peer.session, peer.user.name || peer.user.id, colourOf(peer.user.id));
+      cursors.moveCursor(peer.session, peer.cursor);
+    }
+    for (const { id } of cursors.cursors()) if (!here.has(id)) cursors.removeCursor(id);
+  }
+}

@@ -1,0 +1,86 @@
+// Quill as the editor uses it: its formats, a placeholder for what it does not know, and cursors.
+import Quill from 'quill';
+import Delta from 'quill-delta';
+import QuillCursors from 'quill-cursors';
+import type { DocumentType } from '../client';
+import { unknownEmbed, type Shows } from './view';
+
+interface EmbedBlot {
+  new (...args: never[]): object;
+  create(value?: unknown): HTMLElement;
+}
+const Embed = Quill.import('blots/embed') as EmbedBlot;
+
+class UnknownEmbed extends Embed {
+  static blotName = unknownEmbed;
+  static tagName = 'SPAN';
+  static className = 'weft-unknown';
+
+  static override create(value?: unknown): HTMLElement {
+    const node = super.create();
+    const { name } = value as { name: string };
+    node.dataset.value = JSON.stringify(value);
+    node.textContent = `[${name}]`;
+    node.title = `This editor cannot show “${name}”. It stays in the document as it is.`;
+    return node;
+  }
+
+  static value(node: HTMLElement): unknown {
+    return JSON.parse(node.dataset.value ?? '{}');
+  }
+}
+
+Quill.register({ [`formats/${unknownEmbed}`]: UnknownEmbed, 'modules/cursors': QuillCursors } as unknown as Record<string, never>, true);
+
+const inline = ['bold', 'italic', 'underline', 'strike', 'code', 'link', 'script', 'color', 'background', 'font', 'size'];
+const block = ['header', 'blockquote', 'code-block', 'list', 'indent', 'align', 'direction'];
+const embeds = ['image', 'video'];
+const known = new Set([...inline, ...block]);
+const largestPicture = 3000; // characters of an address; a picture pasted as data would exceed what an embed may have
+
+const toolbar = [
+  [{ header: [1, 2, 3, false] }],
+  ['bold', 'italic', 'underline', 'strike', 'link'],
+  [{ list: 'ordered' }, { list: 'bullet' }, { list: 'check' }],
+  ['blockquote', 'code-block'],
+  [{ color: [] }, { background: [] }],
+  ['clean'],
+];
+
+/** What this editor shows of a document of a type. */
+export function showsOf(type: DocumentType): Shows {
+  const scalar = (v: unknown) => v === null || typeof v === 'string' || typeof v === 'number' || typeof v === 'boolean';
+  return {
+    type,
+    format: (name, value) => type === 'rich' && known.has(name) && scalar(value),
+    embed: (name, value) => type === 'rich' && embeds.includes(name) && typeof value === 'string',
+  };
+}
+
+export function makeQuill(host: HTMLElement, type: DocumentType, placeholder: string): Quill {
+  const quill = new Quill(host, {
+    theme: 'snow',
+    placeholder,
+    readOnly: true,
+    formats: type === 'rich' ? [...inline, ...block, ...embeds, unknownEmbed] : [],
+    modules: {
+      toolbar: type === 'rich' ? toolbar : false,
+      history: { userOnly: true, delay: 800, maxStack: 200 },
+      cursors: { transformOnTextChange: true, hideDelayMs: 4000 },
+      uploader: { mimetypes: [] },
+    },
+  });
+  quill.clipboard.addMatcher('img', (node, delta) => (((node as HTMLImageElement).getAttribute('src') ?? '').length > largestPicture ? new Delta() : delta));
+  return quill;
+}
+
+export interface Cursors {
+  createCursor(id: string, name: string, color: string): unknown;
+  moveCursor(id: string, range: { index: number; length: number } | null): void;
+  removeCursor(id: string): void;
+  cursors(): { id: string }[];
+}
+
+export function cursorsOf(quill: Quill): Cursors {
+  return quill.getModule('cursors') as Cursors;
+}
