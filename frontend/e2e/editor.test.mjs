@@ -41,7 +41,13 @@ async function open(context, url, doc, query = '') {
 }
 
 const text = (page) => page.evaluate(() => document.querySelector('weft-editor').quill.getText());
-const content = (page) => page.evaluate(() => JSON.stringify(document.querySelector('weft-editor').document.content.ops));
+/** The document's content below the view, with the keys of objects in order. */
+const content = (page) =>
+  page.evaluate(() =>
+    JSON.stringify(document.querySelector('weft-editor').document.content.ops, (_, v) =>
+      v && typeof v === 'object' && !Array.isArray(v) ? Object.fromEntries(Object.entries(v).sort(([a], [b]) => (a < b ? -1 : 1))) : v,
+    ),
+  );
 const status = (page) => page.locator('weft-editor .weft-status');
 
 async function until(what, f) {

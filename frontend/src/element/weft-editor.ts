@@ -69,6 +69,12 @@ export class WeftEditor extends HTMLElement {
   connectedCallback(): void {
     adoptStyles(this.getRootNode() as Document | ShadowRoot);
     if (!this.bar) this.furnish();
+    if (Object.hasOwn(this, 'tokenProvider')) {
+      // Set before this module was loaded: the property hides the accessor.
+      const provider = this.tokenProvider;
+      delete (this as { tokenProvider?: unknown }).tokenProvider;
+      this.provider = provider;
+    }
     window.addEventListener('beforeunload', this.warn);
     this.restart();
   }
