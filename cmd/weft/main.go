@@ -51,7 +51,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(serveCommand(), migrateCommand(), tokenCommand(), healthCommand())
+	cmd.AddCommand(serveCommand(), migrateCommand(), tokenCommand(), replayCommand(), healthCommand())
 	return cmd
 }
 

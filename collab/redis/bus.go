@@ -68,7 +68,7 @@ func New(url, prefix, node string, log *slog.Logger) (*Bus, error) {
 // Ping reports whether Redis answers.
 func (b *Bus) Ping(ctx context.Context) error {
 	if err := b.client.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("Redis at %s does not answer: %w; check that it runs and that WEFT_REDIS_URL names it", b.client.Options().Addr, err)
+		return fmt.Errorf("no answer from Redis at %s: %w; check that it runs and that WEFT_REDIS_URL names it", b.client.Options().Addr, err)
 	}
 	return nil
 }
