@@ -229,3 +229,5 @@ func decoded(text string) (v any) {
 	}
 	return v
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -49,6 +49,8 @@ func root() *cobra.Command {
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          noCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	cmd.AddCommand(serveCommand(), migrateCommand(), tokenCommand(), replayCommand(), healthCommand())
@@ -66,6 +68,18 @@ func version() string {
 		}
 	}
 	return info.Main.Version
+}
+
+// noCommand refuses a command that there is not.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "see --help"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean " + near[0] + "?"
+	}
+	return usage("there is no command %q; %s", args[0], hint)
 }
 
 // noArgs refuses arguments as a usage error.

@@ -56,6 +56,19 @@ func TestWhatWasStoredIsThereAfterOpeningAgain(t *testing.T) {
 	}
 }
 
+func TestAFolderMayBeRelativeAndHaveAnyName(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, dir := range []string{"data", "./a folder?with=signs&%20#", "ü/😀"} {
+		s := open(t, dir)
+		if _, err := s.Create(t.Context(), "doc", ot.Text, nil); err != nil {
+			t.Errorf("%s: %v", dir, err)
+		}
+		if found, err := filepath.Glob("*/" + sqlite.File); err != nil || len(found) == 0 {
+			t.Errorf("%s: the file is not in the folder", dir)
+		}
+	}
+}
+
 func TestAFolderInUseIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir)

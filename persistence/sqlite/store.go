@@ -37,6 +37,10 @@ type Store struct {
 // brings the schema up to date, or with migrate false refuses one that is not.
 // Another process that has the folder open is an error that says so.
 func Open(ctx context.Context, dir string, migrate bool, log *slog.Logger) (*Store, error) {
+	dir, err := filepath.Abs(dir) // a relative one is none in a URL
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder cannot be made: %w; WEFT_DATA_DIR names it", err)
 	}
