@@ -189,7 +189,7 @@ test('a page closed with unsaved edits has them when it is opened again', async 
   await new Promise((r) => setTimeout(r, 300)); // the write-ahead of the last key
   await ada.close();
   await context.setOffline(false);
-  const again = await open(context, two, doc);
+  const again = await open(context, one, doc); // what is kept belongs to the origin
   await until('both are there', async () => (await text(again)).includes('saved. unsaved. '));
   await saved(again);
   const bob = await open(await writer('Bob', t), one, doc);
