@@ -53,7 +53,6 @@ type simNode struct {
 	done  []event   // their results, not yet delivered
 	bus   [][]byte  // messages under way to it
 	conns []*simConn
-	gap   bool
 }
 
 // simConn is a connection between a client and a node: two ordered streams.
@@ -67,7 +66,6 @@ type simConn struct {
 	gone     bool // the client has hung up, or the network has
 	stuck    bool // the client does not read
 	closed   bool // by the server: what is on its way still arrives
-	limits   protocol.Limits
 }
 
 func (c *simConn) Send(frame []byte) { c.toClient = append(c.toClient, frame) }
