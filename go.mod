@@ -56,4 +56,7 @@ require (
 	modernc.org/memory v1.12.1 // indirect
 )
 
+// npm packages bring Go files of their own.
+ignore ./frontend/node_modules
+
 tool honnef.co/go/tools/cmd/staticcheck

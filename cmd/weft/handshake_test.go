@@ -3,9 +3,13 @@ package main
 import (
 	"encoding/base64"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 // upgrade is a request for an upgrade that is in order but for what change does to it.
@@ -152,6 +156,42 @@ func TestADrainingNodeTakesNobodyAndSaysWhen(t *testing.T) {
 		request.URL.Path = path
 		if r, m := s.do(request); r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d %v", path, r.StatusCode, m)
+		}
+	}
+}
+
+// A drain meets connections that are just being made: each of them ends, none is taken for one that is there.
+func TestADrainMeetsConnectionsThatAreBeingMade(t *testing.T) {
+	s := startServer(t, nil)
+	good := token(t, "ada", time.Hour, "*=write")
+	var work sync.WaitGroup
+	for range 40 {
+		work.Go(func() {
+			socket, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.URL, "http")+"/v1/docs/one/ws",
+				http.Header{"Authorization": {"Bearer " + good}, "Sec-Websocket-Protocol": {"weft.v1"}})
+			if err != nil {
+				t.Errorf("dialing: %v (%v)", err, response)
+				return
+			}
+			defer socket.Close()
+			_ = socket.SetReadDeadline(time.Now().Add(time.Minute))
+			for err == nil {
+				_, _, err = socket.ReadMessage()
+			}
+			if !websocket.IsCloseError(err, websocket.CloseServiceRestart) {
+				t.Errorf("it ends with %v", err)
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { work.Wait(); close(ended) }()
+	for drained := false; !drained; {
+		s.node.socket.Drain()
+		select {
+		case <-ended:
+			drained = true
+		default:
+			runtime.Gosched()
 		}
 	}
 }

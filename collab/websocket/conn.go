@@ -25,6 +25,7 @@ type conn struct {
 	end  context.CancelFunc
 	late *time.Timer // for a client that says no hello
 
+	up      chan struct{} // closed when ws is there
 	ws      *melody.Session
 	joining sync.Mutex      // held while session is being set
 	session *collab.Session // from hello on
@@ -36,13 +37,14 @@ type conn struct {
 }
 
 func newConn(h *Handler, v visit) *conn {
-	c := &conn{visit: v, h: h, written: make(chan struct{})}
+	c := &conn{visit: v, h: h, up: make(chan struct{}), written: make(chan struct{})}
 	c.ctx, c.end = context.WithCancel(context.Background())
 	return c
 }
 
 func (c *conn) connected(s *melody.Session) {
 	c.ws = s
+	close(c.up)
 	c.late = time.AfterFunc(helloWait, func() {
 		c.refuse(&protocol.Error{Code: protocol.BadMessage, Msg: "no hello within 10 s"})
 	})
@@ -72,6 +74,11 @@ func (c *conn) Close(last []byte, code int, reason string) {
 
 func (c *conn) close(last []byte, code int, reason string) {
 	ended := c.ctx.Done()
+	select { // melody lists a session before it tells of it, and a drain may come in between
+	case <-c.up:
+	case <-ended:
+		return
+	}
 	if len(last) > 0 {
 		c.last.Store(unsafe.SliceData(last))
 		c.Send(last)
