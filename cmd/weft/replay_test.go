@@ -2,10 +2,15 @@ package main
 
 import (
 	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // weft runs a command in this process.
@@ -27,6 +32,33 @@ func TestReplayEndsAsTheRecordingDoes(t *testing.T) {
 		if err != nil || !strings.Contains(out, "every replica and the store agree") {
 			t.Errorf("%v: %v\n%s", args, err, out)
 		}
+	}
+}
+
+// One author's connection comes up late; nobody writes before everyone is there to see it.
+func TestReplayWaitsForEveryAuthor(t *testing.T) {
+	s := startServer(t, func(c *config) { c.opsPerS = 100000 })
+	target, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/ws") {
+			doc := strings.Split(r.URL.Path, "/")[3]
+			for range 30 { // until the other one has written, or is seen not to
+				if meta, err := s.node.store.Meta(r.Context(), doc); err != nil || meta.Version > 1 {
+					break
+				}
+				<-time.After(10 * time.Millisecond)
+			}
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	defer slow.Close()
+	out, err := weft(t, "replay", "testdata/two.json", "--quiet", "--url", slow.URL, "--url", s.URL, "--jwt-secret", testSecret)
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
