@@ -42,6 +42,7 @@ type Hub struct {
 	every    time.Duration
 	soon     chan struct{}
 	away     chan bool
+	counts   counters
 
 	mu       sync.Mutex
 	docs     map[string]*loop

@@ -57,6 +57,7 @@ func (h *Hub) Join(ctx context.Context, doc string, id Identity, hello protocol.
 		conn.Close(protocol.AppendBye(nil, e), 1012, string(e.Code))
 		return &Session{s: s}
 	}
+	h.counts.sessions.Add(1)
 	l.post(ctx, evJoin{s, hello})
 	return &Session{l, s}
 }
@@ -87,6 +88,7 @@ func (s *Session) Leave() {
 	if s.loop == nil {
 		return
 	}
+	s.loop.hub.counts.sessions.Add(-1)
 	s.loop.post(context.Background(), evLeave{s.s})
 	s.loop.hub.release(s.loop)
 }

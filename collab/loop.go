@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weft-collab/weft/collab/protocol"
 	"github.com/weft-collab/weft/ot"
 )
 
@@ -172,12 +173,16 @@ func (l *loop) perform(effects []effect) (over bool) {
 		case effSend:
 			e.s.conn.Send(e.frame)
 		case effClose:
+			if e.last != nil && e.code != protocol.Draining.Close() {
+				l.hub.counts.cut.Add(1)
+			}
 			e.s.conn.Close(e.last, e.code, e.reason)
 		case effPublish:
 			l.hub.bus.Publish(l.doc.id, e.msg)
 		case effDo:
 			e.do()
 		case effWarn:
+			l.hub.counts.warnings.Add(1)
 			l.log.Warn(e.msg, "version", l.doc.head(), "err", e.err)
 		case effUnload:
 			over = l.hub.unload(l)
@@ -199,6 +204,7 @@ func (l *loop) start(e effect) {
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		defer cancel()
 		ev := ask(ctx, l.hub.store, l.doc.id, e)
+		l.hub.counts.count(e, ev)
 		if ev, ok := ev.(evLoaded); ok && ev.err == nil {
 			l.log.Info("document opened", "version", ev.at.meta.Version, "snapshot", ev.at.snapshot)
 		}

@@ -18,6 +18,16 @@ var (
 	ErrGone     = errors.New("the log no longer reaches back to that version")
 )
 
+// isVerdict reports whether err is what a working store says, and not that it failed.
+func isVerdict(err error) bool {
+	for _, verdict := range []error{ErrNotFound, ErrExists, ErrDeleted, ErrConflict, ErrGone} {
+		if errors.Is(err, verdict) {
+			return true
+		}
+	}
+	return false
+}
+
 // Operation is one operation of a document's log.
 type Operation struct {
 	Client string

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weft-collab/weft/collab"
+	"github.com/weft-collab/weft/collab/prometheus"
 	"github.com/weft-collab/weft/collab/protocol"
 	"github.com/weft-collab/weft/collab/redis"
 	"github.com/weft-collab/weft/collab/rest"
@@ -119,6 +120,7 @@ func (n *node) routes(api http.Handler) http.Handler {
 	mux.Handle("/v1/", api)
 	mux.Handle("/healthz", api)
 	mux.Handle("/readyz", api)
+	mux.Handle("GET /metrics", prometheus.Handler(n.hub.Stats))
 	mux.Handle("/", frontend.Handler())
 	if n.config.isDev() && n.config.jwt.Secret != "" {
 		mux.Handle("POST /dev/token", devTokens(n.config))
