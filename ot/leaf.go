@@ -33,12 +33,40 @@ func (r *run) same(f *format) bool {
 // perform does what is left of a delta in a leaf, from a unit of it on.
 func (n *node) perform(at int, d Delta) {
 	for i := range d {
-		if c := &d[i]; c.Retain == 0 || c.Attributes != nil {
-			e := editOf(c)
-			n.edit(at, at+c.Retain+c.Delete, &e)
-			at += e.units
+		c := &d[i]
+		switch {
+		case c.Attributes != nil || c.Embed != nil || len(n.runs) != 1 || n.runs[0].attrs != nil || n.runs[0].embed != nil:
+			if c.Retain == 0 || c.Attributes != nil {
+				e := editOf(c)
+				n.edit(at, at+c.Retain+c.Delete, &e)
+				at += e.units
+			}
+		case c.Insert != "":
+			at += n.insertPlain(at, c.Insert)
+		case c.Delete > 0:
+			n.deletePlain(at, at+c.Delete)
 		}
-		at += d[i].Retain
+		at += c.Retain
+	}
+}
+
+// insertPlain is insert into the one run of a leaf, with its attributes. It returns the units of the text.
+func (n *node) insertPlain(at int, text string) int {
+	r := &n.runs[0]
+	n.put(r.offset(n.text, at), text)
+	s := sizeOf(text)
+	n.size.add(s)
+	r.bytes, r.units = r.bytes+s.bytes, r.units+s.units
+	return s.units
+}
+
+// deletePlain is a deletion from the one run of a leaf.
+func (n *node) deletePlain(from, to int) {
+	r := &n.runs[0]
+	i, j := r.offset(n.text, from), r.offset(n.text, to)
+	n.remove(i, j, to-from)
+	if r.bytes, r.units = r.bytes-(j-i), r.units-(to-from); r.units == 0 {
+		n.runs = n.runs[:0]
 	}
 }
 
@@ -49,12 +77,7 @@ func (n *node) edit(from, to int, e *edit) {
 		return
 	}
 	if e.Delete > 0 && len(n.runs) == 1 { // most text has one run
-		r := &n.runs[0]
-		i, j := r.offset(n.text, from), r.offset(n.text, to)
-		n.remove(i, j, to-from)
-		if r.bytes, r.units = r.bytes-(j-i), r.units-(to-from); r.units == 0 {
-			n.runs = n.runs[:0]
-		}
+		n.deletePlain(from, to)
 		return
 	}
 	first, last := n.cut(from), n.cut(to)
@@ -122,16 +145,17 @@ func (n *node) insert(at int, e *edit) {
 // takes reports whether the text that e inserts can be part of the run.
 func (r *run) takes(e *edit) bool { return r.embed == nil && r.same(e.format) }
 
+// room is an empty slice for n bytes, and for what the allocator would waste behind them.
+func room(n int) []byte { return slices.Grow([]byte(nil), n) }
+
 // put inserts text at a byte of the leaf's. Room is made for little more than the text, as most leaves are
 // at rest.
 func (n *node) put(at int, s string) {
 	old := n.text
 	if len(old)+len(s) > cap(old) {
-		n.text = make([]byte, len(old)+len(s), len(old)+len(s)+slack+len(old)/16)
-		copy(n.text, old[:at])
-	} else {
-		n.text = old[:len(old)+len(s)]
+		n.text = append(room(len(old)+len(s)+slack+len(old)/16), old[:at]...)
 	}
+	n.text = n.text[:len(old)+len(s)]
 	copy(n.text[at+len(s):], old[at:])
 	copy(n.text[at:], s)
 }

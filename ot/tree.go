@@ -11,7 +11,8 @@ import (
 // first. So a clone costs nothing until one side is edited.
 const (
 	leafBytes = 1024 // text of a leaf
-	slack     = 32   // room for more text, in a new leaf
+	leafGoal  = 864  // text of a leaf that is written in order
+	slack     = 32   // room for more text in a new leaf
 	leafRuns  = 64   // runs of a leaf
 	fanout    = 32   // children of an inner node
 )
@@ -43,7 +44,10 @@ func editOf(c *Component) edit {
 	if !c.IsInsert() {
 		return edit{Component: c}
 	}
-	e := edit{Component: c, units: c.Len()}
+	e := edit{Component: c, units: 1}
+	if c.Embed == nil {
+		e.units = units(c.Insert)
+	}
 	if c.Attributes != nil {
 		e.format = formatOf(composeAttributes(nil, c.Attributes, false))
 	}
@@ -68,7 +72,7 @@ func (t tree) own(n *node) *node {
 		c.units = append(make([]int, 0, fanout+1), n.units...)
 		return c
 	}
-	c.text = append(make([]byte, 0, len(n.text)+slack), n.text...)
+	c.text = append(room(len(n.text)+slack), n.text...)
 	c.runs = slices.Clone(n.runs)
 	return c
 }
@@ -128,7 +132,7 @@ func (t tree) edit(n *node, from, to int, e *edit, out []*node) []*node {
 	n = t.own(n)
 	if n.kids == nil {
 		n.edit(max(from, 0), min(to, n.size.units), e)
-		return t.split(n, out)
+		return t.split(n, e.IsInsert() && from+e.units == n.size.units, out)
 	}
 	var scratch [4]*node
 	at := 0
@@ -219,13 +223,17 @@ func appendRun(runs []run, r run) []run {
 }
 
 // split cuts a leaf that has grown too large, on code point boundaries.
-func (t tree) split(n *node, out []*node) []*node {
+func (t tree) split(n *node, appended bool, out []*node) []*node {
 	if len(n.text) <= leafBytes && len(n.runs) <= leafRuns {
 		return append(out, n)
 	}
-	// Pieces of equal size, and room in each for what comes next.
-	pieces := max((len(n.text)+leafBytes*3/4-1)/(leafBytes*3/4), 2)
+	// Pieces of equal size, with room in each for what comes next. Where text is appended that comes behind
+	// them: full ones, and a rest.
+	pieces := max((len(n.text)+leafGoal-1)/leafGoal, 2)
 	goal := len(n.text)/pieces + 1
+	if appended {
+		goal = leafGoal
+	}
 	var leaf *node
 	text := n.text
 	for _, r := range n.runs {
@@ -234,7 +242,7 @@ func (t tree) split(n *node, out []*node) []*node {
 				if leaf != nil {
 					out = append(out, leaf)
 				}
-				leaf = &node{owner: t.owner, text: make([]byte, 0, min(goal, len(text))+slack)}
+				leaf = &node{owner: t.owner, text: room(min(goal, len(text)) + slack)}
 			}
 			part := r
 			if room := goal - len(leaf.text); r.bytes > room {

@@ -97,6 +97,9 @@ func (s *size) sub(t size) {
 }
 
 func sizeOf(text string) size {
+	if len(text) == 1 {
+		return size{units: 1, bytes: 1}
+	}
 	s := size{units: units(text), bytes: len(text)}
 	if s.bytes > s.units {
 		s.pairs = pairs(text)
