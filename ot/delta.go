@@ -159,13 +159,13 @@ func (d Delta) Growth() int {
 // Slice is the part of a content from unit from to unit to.
 func (d Delta) Slice(from, to int) Delta {
 	var out Delta
-	it := iterator{delta: d}
+	it := iterate(d)
 	for at := 0; at < to && it.more(); {
 		if at < from {
-			at += it.next(from - at).Len()
+			at += it.next(min(from-at, it.left)).Len()
 			continue
 		}
-		c := it.next(to - at)
+		c := it.next(min(to-at, it.left))
 		at += c.Len()
 		out = append(out, c)
 	}
