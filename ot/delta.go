@@ -30,6 +30,14 @@ type Embed map[string]any
 // IsInsert reports whether the component inserts text or an embed.
 func (c Component) IsInsert() bool { return c.Insert != "" || c.Embed != nil }
 
+// single reports whether the component does one thing.
+func (c *Component) single() bool {
+	if c.IsInsert() {
+		return c.Retain|c.Delete == 0 && (c.Insert == "" || c.Embed == nil)
+	}
+	return c.Retain > 0 && c.Delete == 0 || c.Retain == 0 && c.Delete > 0
+}
+
 // Len is the component's length in UTF-16 units.
 func (c Component) Len() int {
 	switch {
@@ -151,13 +159,13 @@ func (d Delta) Growth() int {
 // Slice is the part of a content from unit from to unit to.
 func (d Delta) Slice(from, to int) Delta {
 	var out Delta
-	it := iterator{delta: d}
+	it := iterate(d)
 	for at := 0; at < to && it.more(); {
 		if at < from {
-			at += it.next(from - at).Len()
+			at += it.next(min(from-at, it.left)).Len()
 			continue
 		}
-		c := it.next(to - at)
+		c := it.next(min(to-at, it.left))
 		at += c.Len()
 		out = append(out, c)
 	}

@@ -49,9 +49,9 @@ func Diff(typ Type, a, b Delta) Delta {
 
 // diffEqual goes through two contents of the same text.
 func diffEqual(out, a, b Delta) Delta {
-	x, y := iterator{delta: a}, iterator{delta: b}
+	x, y := iterate(a), iterate(b)
 	for x.more() && y.more() {
-		n := min(x.rest(), y.rest())
+		n := min(x.left, y.left)
 		was, is := x.next(n), y.next(n)
 		if (was.Embed == nil) != (is.Embed == nil) || !equalAttributes(Attributes(was.Embed), Attributes(is.Embed)) {
 			out = out.push(is).push(Component{Delete: n})

@@ -10,9 +10,10 @@ import (
 // size and to the logarithm of the content's. A Document is edited by one goroutine
 // at a time; a Clone may be read by another while the original is edited.
 type Document struct {
-	typ   Type
-	root  *node
-	owner *owner
+	typ    Type
+	root   *node
+	owner  *owner
+	finger finger
 }
 
 // NewDocument is a newborn document: "\n" for Rich, empty for Text.
@@ -34,8 +35,8 @@ func DocumentOf(t Type, content Delta) (*Document, error) {
 		if !c.IsInsert() {
 			return nil, &Error{Component: i, Offset: -1, Want: "inserts only, in a content"}
 		}
-		if err := t.check(i, c); err != nil {
-			return nil, err
+		if want := t.refuses(&c); want != "" {
+			return nil, &Error{Component: i, Offset: -1, Want: want}
 		}
 	}
 	if t == Rich && (len(content) == 0 || !strings.HasSuffix(content[len(content)-1].Insert, "\n")) {
@@ -48,7 +49,7 @@ func DocumentOf(t Type, content Delta) (*Document, error) {
 // Clone is the same content, to be edited or read apart from doc. It costs nothing;
 // either side copies what it alters from now on.
 func (doc *Document) Clone() *Document {
-	doc.owner = new(owner)
+	doc.owner, doc.finger = new(owner), finger{}
 	return &Document{typ: doc.typ, root: doc.root, owner: new(owner)}
 }
 
@@ -56,19 +57,21 @@ func (doc *Document) Clone() *Document {
 func (doc *Document) Type() Type { return doc.typ }
 
 // Len is the length of the content in UTF-16 units.
-func (doc *Document) Len() int { return doc.root.units }
+func (doc *Document) Len() int { return doc.root.size.units }
 
-// check holds a component against the rules of the type.
-func (t Type) check(i int, c Component) *Error {
+// refuses is what the type wants instead of a component, empty if nothing.
+func (t Type) refuses(c *Component) string {
 	switch {
+	case !c.single():
+		return "exactly one of insert, retain and delete"
 	case t == Text && c.Attributes != nil:
-		return &Error{Component: i, Offset: -1, Want: "no attributes in a document of type text"}
+		return "no attributes in a document of type text"
 	case t == Text && c.Embed != nil:
-		return &Error{Component: i, Offset: -1, Want: "no embeds in a document of type text"}
+		return "no embeds in a document of type text"
 	case t == Rich && strings.IndexByte(c.Insert, '\r') >= 0:
-		return &Error{Component: i, Offset: -1, Want: "newlines as U+000A, without U+000D"}
+		return "newlines as U+000A, without U+000D"
 	}
-	return nil
+	return ""
 }
 
 // Check reports, as an *Error, why d cannot be applied: it is longer than the
@@ -76,8 +79,8 @@ func (t Type) check(i int, c Component) *Error {
 func (doc *Document) Check(d Delta) error {
 	at, length := 0, doc.Len()
 	for i, c := range d {
-		if err := doc.typ.check(i, c); err != nil {
-			return err
+		if want := doc.typ.refuses(&c); want != "" {
+			return &Error{Component: i, Offset: -1, Want: want}
 		}
 		n := c.Retain + c.Delete
 		switch {
@@ -97,6 +100,9 @@ func (doc *Document) Check(d Delta) error {
 
 // Apply performs d as a whole, or returns the error of Check and leaves the content as it was.
 func (doc *Document) Apply(d Delta) error {
+	if doc.near(d) {
+		return nil
+	}
 	if err := doc.Check(d); err != nil {
 		return err
 	}
@@ -105,25 +111,11 @@ func (doc *Document) Apply(d Delta) error {
 }
 
 func (doc *Document) apply(d Delta) {
-	t := tree{doc.owner}
-	at := 0
-	for _, c := range d {
-		switch {
-		case c.IsInsert():
-			attrs := formatOf(composeAttributes(nil, c.Attributes, false))
-			r := run{bytes: len(c.Insert), units: c.Len(), attrs: attrs, embed: c.Embed}
-			doc.root = t.root(doc.root, at, at, &edit{insert: c.Insert, run: r})
-			at += r.units
-		case c.Delete > 0:
-			doc.root = t.root(doc.root, at, at+c.Delete, &edit{delete: true})
-		default:
-			if c.Attributes != nil {
-				doc.root = t.root(doc.root, at, at+c.Retain, &edit{attrs: c.Attributes})
-			}
-			at += c.Retain
-		}
-	}
+	doc.finger = finger{}
+	doc.root = doc.tree().apply(doc.root, d)
 }
+
+func (doc *Document) tree() tree { return tree{doc.owner} }
 
 // Delta is the content in normal form: inserts, equal neighbours merged.
 func (doc *Document) Delta() Delta { return doc.Slice(0, doc.Len()) }
