@@ -157,7 +157,7 @@ func (h *Hub) Delete(ctx context.Context, id Identity, doc string, purge bool) e
 	if id.Role(doc) < Manage {
 		return forbidden("delete " + doc)
 	}
-	if err := h.store.Delete(ctx, doc, purge); err != nil {
+	if err := h.store.Delete(ctx, doc, id.User, purge); err != nil {
 		return h.failure("delete", doc, err)
 	}
 	h.bus.Publish(doc, deletedMessage())

@@ -125,8 +125,8 @@ func micro(t time.Time) int64     { return t.UnixMicro() }
 func fromMicro(n int64) time.Time { return time.UnixMicro(n).UTC() }
 
 type row struct {
-	key, folded int64
-	meta        collab.Meta
+	key  int64
+	meta collab.Meta
 }
 
 type queryer interface {
@@ -139,7 +139,7 @@ func rowOf(ctx context.Context, q queryer, doc string) (row, error) {
 	var created, updated int64
 	var deleted bool
 	err := q.QueryRowContext(ctx, `SELECT key, folded_to, type, head, created, updated, deleted IS NOT NULL FROM documents WHERE id = ?`, doc).
-		Scan(&r.key, &r.folded, &r.meta.Type, &r.meta.Version, &created, &updated, &deleted)
+		Scan(&r.key, &r.meta.Folded, &r.meta.Type, &r.meta.Version, &created, &updated, &deleted)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		err = collab.ErrNotFound
@@ -237,7 +237,7 @@ func (s *Store) Heads(ctx context.Context, docs []string) (map[string]collab.Hea
 
 // List lists documents in the order of their ids' bytes.
 func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]collab.Meta, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, type, head, created, updated FROM documents
+	rows, err := s.read.QueryContext(ctx, `SELECT id, type, head, folded_to, created, updated FROM documents
 		WHERE deleted IS NULL AND id >= ?1 AND substr(id, 1, length(?1)) = ?1 AND id > ?2 ORDER BY id LIMIT ?3`, prefix, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("listing documents: %w", err)
@@ -247,49 +247,13 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]co
 	for rows.Next() {
 		var m collab.Meta
 		var created, updated int64
-		if err := rows.Scan(&m.ID, &m.Type, &m.Version, &created, &updated); err != nil {
+		if err := rows.Scan(&m.ID, &m.Type, &m.Version, &m.Folded, &created, &updated); err != nil {
 			return nil, err
 		}
 		m.Created, m.Updated = fromMicro(created), fromMicro(updated)
 		list = append(list, m)
 	}
 	return list, rows.Err()
-}
-
-// Delete marks a document as deleted; with purge nothing of it but the id stays.
-func (s *Store) Delete(ctx context.Context, doc string, purge bool) error {
-	err := s.transact(ctx, func(tx *sql.Tx) error {
-		var key int64
-		var deleted bool
-		err := tx.QueryRowContext(ctx, `SELECT key, deleted IS NOT NULL FROM documents WHERE id = ?`, doc).Scan(&key, &deleted)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			return collab.ErrNotFound
-		case err != nil:
-			return err
-		case deleted && !purge:
-			return collab.ErrDeleted
-		}
-		now := micro(time.Now())
-		statements := []string{`UPDATE documents SET deleted = coalesce(deleted, ?2) WHERE key = ?1`}
-		if purge {
-			statements = append(statements,
-				`UPDATE documents SET purged = coalesce(purged, ?2) WHERE key = ?1`,
-				`DELETE FROM operations WHERE document = ?1`,
-				`DELETE FROM clients WHERE document = ?1`,
-				`DELETE FROM snapshots WHERE document = ?1`)
-		}
-		for _, statement := range statements {
-			if _, err := tx.ExecContext(ctx, statement, key, now); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("deleting %s: %w", doc, err)
-	}
-	return nil
 }
 
 // isUnique reports whether err says that a row is there already.
