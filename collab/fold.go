@@ -93,6 +93,29 @@ func fold(ctx context.Context, store Store, doc string, before time.Time, progre
 	return gone, nil
 }
 
+// Old is how many operations Fold would remove.
+func Old(ctx context.Context, store Store, doc string, before time.Time) (n int64, err error) {
+	meta, err := store.Meta(ctx, doc)
+	if err != nil {
+		return 0, err
+	}
+	for {
+		ops, err := store.Log(ctx, doc, meta.Folded+n, int(min(foldStep, meta.Version-1-meta.Folded-n)), 8<<20)
+		if err != nil {
+			return n, err
+		}
+		for _, op := range ops {
+			if !op.At.Before(before) {
+				return n, nil
+			}
+			n++
+		}
+		if len(ops) == 0 {
+			return n, nil
+		}
+	}
+}
+
 // retain folds old operations of all documents, now and then, until ctx ends. Every
 // node may do so: who comes second finds nothing to do.
 func (h *Hub) retain(ctx context.Context, keep, every time.Duration) {

@@ -26,6 +26,9 @@ import (
 // File is the name of the database in the data folder.
 const File = "weft.db"
 
+// ErrInUse is wrapped where another process has the data folder open.
+var ErrInUse = errors.New("in use by another weft")
+
 // Store keeps documents in SQLite. Writes go through one connection, reads through several.
 type Store struct {
 	write, read *sql.DB
@@ -44,13 +47,9 @@ func Open(ctx context.Context, dir string, migrate bool, log *slog.Logger) (*Sto
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder cannot be made: %w; WEFT_DATA_DIR names it", err)
 	}
-	lock := flock.New(filepath.Join(dir, "weft.lock"))
-	locked, err := lock.TryLock()
+	lock, err := lockFolder(dir)
 	if err != nil {
-		return nil, fmt.Errorf("the data folder %s cannot be locked: %w", dir, err)
-	}
-	if !locked {
-		return nil, fmt.Errorf("the data folder %s is in use by another weft; stop that one, or give this one a folder of its own (WEFT_DATA_DIR)", dir)
+		return nil, err
 	}
 	s := &Store{lock: lock, log: log}
 	if err := s.open(ctx, filepath.Join(dir, File), migrate); err != nil {
@@ -60,9 +59,49 @@ func Open(ctx context.Context, dir string, migrate bool, log *slog.Logger) (*Sto
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, file string, migrate bool) (err error) {
+func lockFolder(dir string) (*flock.Flock, error) {
+	lock := flock.New(filepath.Join(dir, "weft.lock"))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("the data folder %s cannot be locked: %w", dir, err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("the data folder %s is %w; stop that one, or give this one a folder of its own (WEFT_DATA_DIR)", dir, ErrInUse)
+	}
+	return lock, nil
+}
+
+// OpenReader opens the database in folder dir for reading alone, also while a server
+// has it open. Whatever writes fails. ErrSchema where a server has yet to migrate it.
+func OpenReader(ctx context.Context, dir string, log *slog.Logger) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, File)
+	if _, err := os.Stat(file); err != nil {
+		return nil, fmt.Errorf("there is no embedded store in %s: %w; WEFT_DATA_DIR names the folder", dir, err)
+	}
+	s := &Store{log: log}
+	if s.read, err = sql.Open("sqlite", source(file)+"&mode=rw&_pragma=query_only(ON)"); err != nil {
+		return nil, err
+	}
+	s.write = s.read
+	if err := migrations.Check(ctx, migrations.SQLite, s.read); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return s, nil
+}
+
+// source is the address of a database file.
+func source(file string) string {
 	pragmas := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"}}
-	source := (&url.URL{Scheme: "file", Path: file, RawQuery: pragmas.Encode()}).String()
+	return (&url.URL{Scheme: "file", Path: file, RawQuery: pragmas.Encode()}).String()
+}
+
+func (s *Store) open(ctx context.Context, file string, migrate bool) (err error) {
+	source := source(file)
 	if s.write, err = sql.Open("sqlite", source+"&_txlock=immediate"); err != nil {
 		return err
 	}
@@ -94,7 +133,10 @@ func (s *Store) Close() error {
 	if s.write != nil {
 		errs = append(errs, s.write.Close())
 	}
-	return errors.Join(append(errs, s.lock.Unlock())...)
+	if s.lock != nil {
+		errs = append(errs, s.lock.Unlock())
+	}
+	return errors.Join(errs...)
 }
 
 // Ping reports whether the database takes writes.
