@@ -116,10 +116,13 @@ func Old(ctx context.Context, store Store, doc string, before time.Time) (n int6
 	}
 }
 
+// foldEvery is the time between two looks for operations to fold.
+const foldEvery = time.Hour
+
 // retain folds old operations of all documents, now and then, until ctx ends. Every
 // node may do so: who comes second finds nothing to do.
-func (h *Hub) retain(ctx context.Context, keep, every time.Duration) {
-	timer := time.NewTimer(rand.N(every/4 + 1)) // nodes that start together take turns
+func (h *Hub) retain(ctx context.Context) {
+	timer := time.NewTimer(rand.N(foldEvery / 4)) // nodes that start together take turns
 	defer timer.Stop()
 	for {
 		select {
@@ -127,8 +130,8 @@ func (h *Hub) retain(ctx context.Context, keep, every time.Duration) {
 			return
 		case <-timer.C:
 		}
-		h.foldAll(ctx, time.Now().Add(-keep))
-		timer.Reset(every)
+		h.foldAll(ctx, time.Now().Add(-h.keep))
+		timer.Reset(foldEvery)
 	}
 }
 

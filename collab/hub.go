@@ -27,7 +27,6 @@ type Config struct {
 	StoreAfter          time.Duration // until sessions are sent away when the store is gone; 0: 2 min
 	CheckEvery          time.Duration // between comparisons with the store's heads; 0: 3 s
 	Keep                time.Duration // how long single operations stay before they are folded; 0: for ever
-	FoldEvery           time.Duration // between looks for operations to fold; 0: 1 h
 }
 
 // DefaultLimits suit a team.
@@ -43,7 +42,6 @@ type Hub struct {
 	limits   protocol.Limits
 	every    time.Duration
 	keep     time.Duration
-	fold     time.Duration
 	soon     chan struct{}
 	away     chan bool
 
@@ -78,7 +76,7 @@ func NewHub(c Config) *Hub {
 	}
 	return &Hub{
 		store: c.Store, bus: c.Bus, verifier: c.Verifier, log: c.Logger, limits: l,
-		every: orTime(c.CheckEvery, 3*time.Second), keep: c.Keep, fold: orTime(c.FoldEvery, time.Hour), soon: make(chan struct{}, 1), away: make(chan bool, 1),
+		every: orTime(c.CheckEvery, 3*time.Second), keep: c.Keep, soon: make(chan struct{}, 1), away: make(chan bool, 1),
 		docs: map[string]*loop{},
 		rules: rules{
 			limits: l, features: []string{}, sessions: c.SessionsPerDocument, batch: 1000, snapshotEvery: c.SnapshotEvery,
@@ -115,7 +113,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	})
 	work.Go(func() { h.checkHeads(busCtx) })
 	if h.keep > 0 {
-		work.Go(func() { h.retain(busCtx, h.keep, h.fold) })
+		work.Go(func() { h.retain(busCtx) })
 	}
 	select {
 	case <-ctx.Done():
