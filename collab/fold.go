@@ -122,6 +122,7 @@ const foldEvery = time.Hour
 // retain folds old operations of all documents, now and then, until ctx ends. Every
 // node may do so: who comes second finds nothing to do.
 func (h *Hub) retain(ctx context.Context) {
+	h.log.Info("single operations are folded when they are old", "keep", h.keep)
 	timer := time.NewTimer(rand.N(foldEvery / 4)) // nodes that start together take turns
 	defer timer.Stop()
 	for {
