@@ -26,6 +26,7 @@ type Config struct {
 	SlowAfter           time.Duration // until a session that makes no progress is cut off; 0: 10 s
 	StoreAfter          time.Duration // until sessions are sent away when the store is gone; 0: 2 min
 	CheckEvery          time.Duration // between comparisons with the store's heads; 0: 3 s
+	Keep                time.Duration // how long single operations stay before they are folded; 0: for ever
 }
 
 // DefaultLimits suit a team.
@@ -40,6 +41,7 @@ type Hub struct {
 	rules    rules
 	limits   protocol.Limits
 	every    time.Duration
+	keep     time.Duration
 	soon     chan struct{}
 	away     chan bool
 	counts   counters
@@ -75,7 +77,7 @@ func NewHub(c Config) *Hub {
 	}
 	return &Hub{
 		store: c.Store, bus: c.Bus, verifier: c.Verifier, log: c.Logger, limits: l,
-		every: orTime(c.CheckEvery, 3*time.Second), soon: make(chan struct{}, 1), away: make(chan bool, 1),
+		every: orTime(c.CheckEvery, 3*time.Second), keep: c.Keep, soon: make(chan struct{}, 1), away: make(chan bool, 1),
 		docs: map[string]*loop{},
 		rules: rules{
 			limits: l, features: []string{}, sessions: c.SessionsPerDocument, batch: 1000, snapshotEvery: c.SnapshotEvery,
@@ -111,6 +113,9 @@ func (h *Hub) Run(ctx context.Context) error {
 		}
 	})
 	work.Go(func() { h.checkHeads(busCtx) })
+	if h.keep > 0 {
+		work.Go(func() { h.retain(busCtx) })
+	}
 	select {
 	case <-ctx.Done():
 	case <-failed:

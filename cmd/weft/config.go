@@ -33,6 +33,7 @@ type config struct {
 	messageLimit, documentLimit, attributesLimit, opsPerS   int
 	presenceLimit                                           int
 	drain                                                   time.Duration
+	retention                                               days
 	logLevel, logFormat                                     string
 }
 
@@ -83,6 +84,7 @@ func (c *config) serveFlags(f *pflag.FlagSet) {
 	f.IntVar(&c.attributesLimit, "max-attributes", limits.Attributes, "bytes of the attributes, or the embed, of one component")
 	f.IntVar(&c.opsPerS, "max-ops-per-second", limits.OpsPerS, "operations a second of one user in one document")
 	f.IntVar(&c.presenceLimit, "max-presence", limits.Presence, "bytes of a presence state")
+	f.Var(&c.retention, "retention", "how long single operations are kept before they are folded into a snapshot: 30d, 12h; 0 for ever")
 	f.DurationVar(&c.drain, "drain-timeout", 25*time.Second, "time to finish after SIGTERM")
 }
 

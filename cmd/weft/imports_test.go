@@ -76,6 +76,7 @@ var law = map[string]struct {
 	"collab/websocket":      {[]string{"ot", "collab", "collab/protocol"}, true},
 	"collab/rest":           {[]string{"ot", "collab", "collab/protocol"}, true},
 	"collab/jwt":            {[]string{"ot", "collab", "collab/protocol"}, true},
+	"collab/prometheus":     {[]string{"collab"}, true},
 	"collab/redis":          {[]string{"ot", "collab", "collab/protocol"}, true},
 	"persistence/postgres":  {[]string{"ot", "collab", "collab/protocol", "migrations"}, true},
 	"persistence/sqlite":    {[]string{"ot", "collab", "collab/protocol", "migrations"}, true},

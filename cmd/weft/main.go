@@ -53,7 +53,7 @@ func root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(serveCommand(), migrateCommand(), tokenCommand(), replayCommand(), healthCommand())
+	cmd.AddCommand(serveCommand(), migrateCommand(), tokenCommand(), docCommand(), backupCommand(), restoreCommand(), replayCommand(), healthCommand())
 	return cmd
 }
 

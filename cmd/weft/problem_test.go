@@ -78,7 +78,7 @@ func (f failing) Log(context.Context, string, int64, int, int) ([]collab.Operati
 	return nil, f.err
 }
 func (f failing) Meta(context.Context, string) (collab.Meta, error)                { return collab.Meta{}, f.err }
-func (f failing) Delete(context.Context, string, bool) error                       { return f.err }
+func (f failing) Delete(context.Context, string, string, bool) error               { return f.err }
 func (f failing) List(context.Context, string, string, int) ([]collab.Meta, error) { return nil, f.err }
 func (f failing) Ping(context.Context) error                                       { return f.err }
 
