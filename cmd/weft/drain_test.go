@@ -17,6 +17,7 @@ import (
 	"github.com/weft-collab/weft/collab/protocol"
 	"github.com/weft-collab/weft/ot"
 	"github.com/weft-collab/weft/persistence/postgres"
+	"github.com/weft-collab/weft/persistence/postgres/postgrestest"
 	"github.com/weft-collab/weft/persistence/sqlite"
 	"github.com/weft-collab/weft/persistence/storetest"
 )
@@ -266,6 +267,35 @@ func TestADrainStoresWhatItHasTaken(t *testing.T) {
 	if m.Version < acknowledged || m.Version > acknowledged+sessions {
 		t.Errorf("%d operations are stored, %d came back", m.Version, acknowledged)
 	}
+}
+
+// A store that no longer answers does not keep a node that is to end, and the node says
+// that it could not finish.
+func TestADrainEndsThoughTheStoreHangs(t *testing.T) {
+	server := postgrestest.Start(t)
+	g := newGate(t, server.Addr())
+	database := strings.Replace(server.NewDatabase(t), server.Addr(), g.listener.Addr().String(), 1)
+	node := startProcess(t, freeAddr(t), "WEFT_DATABASE_URL="+database, "WEFT_JWT_SECRET="+testSecret, "WEFT_DRAIN_TIMEOUT=2s")
+	c := participant(t, t.Context(), "ada", "doc", node.url)
+	if err := c.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, c, 0, "stored")
+	flush(t, t.Context(), c)
+	g.set(func() { g.deaf = true })
+	edit(t, c, 0, "not acknowledged")
+	if err := node.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-node.done
+	if code := node.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(node.logged(), "not everything ended within 2s") {
+		t.Errorf("it exits with %d: %s", code, node.logged())
+	}
+	c.Do(func(r *client.Replica) {
+		if r.Unsent() != 1 {
+			t.Errorf("the client has %d unsent edits", r.Unsent())
+		}
+	})
 }
 
 func TestASecondInterruptEndsAtOnce(t *testing.T) {
