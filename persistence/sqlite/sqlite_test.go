@@ -227,6 +227,38 @@ func TestARestoreTakesNothingButAWholeBackup(t *testing.T) {
 	}
 }
 
+func TestWhatWasPurgedIsNotInTheFilesAnyMore(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	holds := func() (found bool) {
+		t.Helper()
+		for _, suffix := range []string{"", "-wal"} {
+			data, err := os.ReadFile(filepath.Join(dir, sqlite.File+suffix))
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+			found = found || bytes.Contains(data, []byte("a secret that nobody is to read"))
+		}
+		return found
+	}
+	op := collab.Operation{Client: "c", Seq: 1, User: "u", Delta: []byte(`[{"insert":"a secret that nobody is to read"}]`)}
+	if _, err := s.Create(t.Context(), "doc", ot.Text, []collab.Operation{op}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PutSnapshot(t.Context(), "doc", collab.Snapshot{Version: 1, Content: op.Delta}); err != nil {
+		t.Fatal(err)
+	}
+	if !holds() {
+		t.Fatal("the files do not hold it in the first place")
+	}
+	if err := s.Delete(t.Context(), "doc", "ada", true); err != nil {
+		t.Fatal(err)
+	}
+	if holds() {
+		t.Error("the files still hold it")
+	}
+}
+
 func TestAReaderReadsAndWritesNothing(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
