@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,33 +20,6 @@ import (
 	"github.com/weft-collab/weft/persistence/sqlite"
 	"github.com/weft-collab/weft/persistence/storetest"
 )
-
-// recipe runs the commands of a block of docs/operations.md that has this name.
-func recipe(t *testing.T, name string, env ...string) {
-	t.Helper()
-	page, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile("(?ms)^```sh name=" + name + "\n(.*?)^```$").FindSubmatch(page)
-	if found == nil {
-		t.Fatalf("docs/operations.md has no commands named %s", name)
-	}
-	file, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", string(found[1]))
-	cmd.WaitDelay = time.Second
-	cmd.Env = append([]string{"PATH=" + filepath.Dir(file) + ":" + postgrestest.Programs() + ":" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", name, err, out)
-	}
-}
 
 // kept is a store that can be backed up and restored.
 type kept struct {
