@@ -100,16 +100,16 @@ func newNode(ctx context.Context, c *config, log *slog.Logger) (*node, error) {
 	n := &node{config: c, log: log, store: store}
 	n.hub = collab.NewHub(collab.Config{
 		Store: store, Bus: bus, Verifier: verifier, Logger: log, SessionsPerDocument: c.sessions, Keep: time.Duration(c.retention),
-		Limits: protocol.Limits{Message: c.messageLimit, Document: c.documentLimit, Attributes: c.attributesLimit, OpsPerS: c.opsPerS, Presence: c.presenceLimit},
+		Limits: protocol.Limits{Message: c.messageLimit, Document: c.documentLimit, Attributes: c.attributesLimit, OpsPerS: c.opsPerS, Presence: c.presenceLimit, Components: c.componentsLimit},
 	})
 	n.socket = websocket.New(n.hub, verifier, websocket.Config{
-		Origins: c.origins, QueryToken: c.tokenInQuery, MaxConnections: c.connections, Logger: log,
+		Origins: c.origins, QueryToken: c.tokenInQuery, MaxConnections: c.connections, MaxPerUser: c.perUser, MessagesPerS: max(1000, 2*c.opsPerS), Logger: log,
 	})
 	n.http = &http.Server{
 		Handler: n.routes(rest.New(rest.Config{
 			Hub: n.hub, Verifier: verifier, Origins: c.origins, Socket: n.socket, Head: n.socket.Head, Logger: log,
 		})),
-		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return n, nil
@@ -128,6 +128,10 @@ func (n *node) routes(api http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Weft-Node", n.config.node)
+		if n.config.echoTest && websocket.IsUpgrade(r) {
+			n.socket.Echo(w, r)
+			return
+		}
 		mux.ServeHTTP(w, r)
 	})
 }
