@@ -216,7 +216,7 @@ func watchDraining(t *testing.T, node *process) <-chan []time.Time {
 // An operation that has been taken is stored though its author is told bye meanwhile.
 func TestADrainStoresWhatItHasTaken(t *testing.T) {
 	dir := t.TempDir()
-	node := startProcess(t, freeAddr(t), "WEFT_DATA_DIR="+dir, "WEFT_JWT_SECRET="+testSecret, "WEFT_DRAIN_TIMEOUT=2s", "WEFT_MAX_OPS_PER_SECOND=100000")
+	node := startProcess(t, freeAddr(t), "WEFT_DATA_DIR="+dir, "WEFT_JWT_SECRET="+testSecret, "WEFT_MAX_OPS_PER_SECOND=100000")
 	const sessions = 20
 	sent := make([]int64, sessions)
 	var work sync.WaitGroup
@@ -226,7 +226,6 @@ func TestADrainStoresWhatItHasTaken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
 		if err := conn.SendRaw(protocol.Hello{Client: id, Type: ot.Text}.Append(nil)); err != nil {
 			t.Fatal(err)
 		}
@@ -234,6 +233,7 @@ func TestADrainStoresWhatItHasTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		work.Go(func() { // one operation after the other, as each is acknowledged
+			defer conn.Close()
 			for seq := int64(1); ; seq++ {
 				if conn.SendRaw(protocol.Op{V: 0, Seq: seq, Delta: ot.New().Insert("x")}.Append(nil)) != nil {
 					return

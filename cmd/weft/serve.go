@@ -184,12 +184,12 @@ func (n *node) run(ctx context.Context) error {
 }
 
 // shutdown takes no new work, sends every session elsewhere, and finishes what is in
-// flight, in nine tenths of the time that ctx leaves: the rest is for what follows.
+// flight. It leaves a part of ctx's time, two seconds at most, to what follows.
 func (n *node) shutdown(ctx context.Context) {
 	if deadline, ok := ctx.Deadline(); ok {
 		most := time.Until(deadline)
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, most-most/10)
+		ctx, cancel = context.WithTimeout(ctx, most-min(most/4, 2*time.Second))
 		defer cancel()
 	}
 	n.log.Info("draining", "connections", n.socket.Connections(), "within", n.config.drain)
