@@ -3,7 +3,6 @@ package ot_test
 import (
 	"bytes"
 	"errors"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -12,13 +11,13 @@ import (
 
 func TestDocumentIsWhatThePlainModelSays(t *testing.T) {
 	for seed := range uint64(60) {
-		g := gen{rand.New(rand.NewPCG(seed, 1))}
+		g := seeded(seed, 1)
 		typ := []ot.Type{ot.Rich, ot.Text}[seed%2]
 		doc := ot.NewDocument(typ)
 		model := modelOf(doc.Delta())
 		for i := range 250 {
 			steps := 1 + g.IntN(6)
-			d := g.edit(typ, doc.Delta(), steps)
+			d := g.edit(typ, model, steps)
 			if seed%3 == 0 && i%10 == 0 { // some that split and join many leaves
 				d = ot.New().Insert(strings.Repeat(g.text()+"ab", g.IntN(3000))).Concat(d)
 			}
