@@ -1,6 +1,7 @@
 package ot
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -31,16 +32,18 @@ func NewDocument(t Type) *Document {
 func DocumentOf(t Type, content Delta) (*Document, error) {
 	doc := &Document{typ: t, owner: new(owner)}
 	doc.root = &node{owner: doc.owner}
+	at := 0
 	for i, c := range content {
 		if !c.IsInsert() {
-			return nil, &Error{Component: i, Offset: -1, Want: "inserts only, in a content"}
+			return nil, &Error{Component: i, Offset: at, Want: "inserts only, in a content"}
 		}
 		if want := t.refuses(&c); want != "" {
-			return nil, &Error{Component: i, Offset: -1, Want: want}
+			return nil, &Error{Component: i, Offset: at, Want: want}
 		}
+		at += c.Len()
 	}
 	if t == Rich && (len(content) == 0 || !strings.HasSuffix(content[len(content)-1].Insert, "\n")) {
-		return nil, &Error{Component: len(content) - 1, Offset: -1, Want: "a newline at the end of rich content"}
+		return nil, &Error{Component: len(content) - 1, Offset: at, Want: "a newline at the end of rich content"}
 	}
 	doc.apply(content)
 	return doc, nil
@@ -64,7 +67,13 @@ func (t Type) refuses(c *Component) string {
 	switch {
 	case !c.single():
 		return "exactly one of insert, retain and delete"
-	case t == Text && c.Attributes != nil:
+	case c.Embed != nil && len(c.Embed) != 1:
+		return "an embed with exactly one key"
+	case c.Delete > 0 && len(c.Attributes) > 0:
+		return "no attributes on a delete"
+	case !utf8.ValidString(c.Insert):
+		return "text that is UTF-8, without halves of surrogate pairs"
+	case t == Text && len(c.Attributes) > 0:
 		return "no attributes in a document of type text"
 	case t == Text && c.Embed != nil:
 		return "no embeds in a document of type text"
@@ -80,12 +89,12 @@ func (doc *Document) Check(d Delta) error {
 	at, length := 0, doc.Len()
 	for i, c := range d {
 		if want := doc.typ.refuses(&c); want != "" {
-			return &Error{Component: i, Offset: -1, Want: want}
+			return &Error{Component: i, Offset: at, Want: want}
 		}
 		n := c.Retain + c.Delete
 		switch {
 		case n > length-at:
-			return &Error{Component: i, Offset: at, Want: "no more length than the document has"}
+			return &Error{Component: i, Offset: at, Want: fmt.Sprintf("at most %d more units, not %d: the content has %d", length-at, n, length)}
 		case n == 0 && doc.typ == Rich && at == length:
 			return &Error{Component: i, Offset: at, Want: "nothing after the last newline"}
 		case c.Delete > 0 && doc.typ == Rich && at+n == length:

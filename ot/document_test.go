@@ -146,3 +146,31 @@ func TestContentOutOfFormIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// What Decode refuses must not get into a Document from a program that builds deltas by hand either.
+func TestDocumentRefusesWhatNoDeltaIs(t *testing.T) {
+	for name, c := range map[string]ot.Component{
+		"nothing":                {},
+		"two actions":            {Insert: "x", Delete: 1},
+		"a negative retain":      {Retain: -1},
+		"a negative delete":      {Delete: -1},
+		"an embed without type":  {Embed: ot.Embed{}},
+		"an embed of two types":  {Embed: ot.Embed{"a": 1.0, "b": 2.0}},
+		"a formatted delete":     {Delete: 1, Attributes: ot.Attributes{"bold": true}},
+		"bytes that are no text": {Insert: "\xff"},
+		"half a surrogate pair":  {Insert: "\xed\xa0\xbd"},
+	} {
+		doc, err := ot.DocumentOf(ot.Rich, notation(t, `+"ab\n"`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = doc.Apply(ot.Delta{{Retain: 1}, c})
+		var refused *ot.Error
+		if !errors.As(err, &refused) || refused.Component != 1 || refused.Offset != 1 {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := doc.Text(); got != "ab\n" {
+			t.Errorf("%s: refused, and yet the content is %q", name, got)
+		}
+	}
+}

@@ -74,77 +74,77 @@ func inForm(t *testing.T, d ot.Delta) {
 	}
 }
 
-func TestConcurrentEditsConverge(t *testing.T) {
-	law(t, func(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
-		model := modelOf(content)
-		a, b := g.edit(typ, model, g.IntN(5)), g.edit(typ, model, g.IntN(5))
-		after, before := a.Transform(b, true), b.Transform(a, false)
-		inForm(t, after)
-		inForm(t, before)
-		equal(t, apply(t, typ, content, a, after), apply(t, typ, content, b, before), "TP1", content, a, b)
-	})
+func TestConcurrentEditsConverge(t *testing.T) { law(t, converges) }
+
+func converges(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
+	model := modelOf(content)
+	a, b := g.edit(typ, model, g.IntN(5)), g.edit(typ, model, g.IntN(5))
+	after, before := a.Transform(b, true), b.Transform(a, false)
+	inForm(t, after)
+	inForm(t, before)
+	equal(t, apply(t, typ, content, a, after), apply(t, typ, content, b, before), "TP1", content, a, b)
 }
 
 // Two histories of one content, transformed one operation at a time and on both sides.
-func TestSequencesConvergeOneAtATime(t *testing.T) {
-	law(t, func(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
-		sequence := func() (out []ot.Delta) {
-			model := modelOf(content)
-			for range 1 + g.IntN(3) {
-				d := g.edit(typ, model, g.IntN(4))
-				model = modelApply(model, d)
-				out = append(out, d)
-			}
-			return out
-		}
-		as, bs := sequence(), sequence()
-		behind, before := slices.Clone(bs), slices.Clone(as)
-		for i, a := range as {
-			for j := range behind {
-				a, behind[j] = behind[j].Transform(a, false), a.Transform(behind[j], true)
-			}
-			before[i] = a
-		}
-		equal(t, apply(t, typ, content, append(as, behind...)...), apply(t, typ, content, append(bs, before...)...), "sequences", content, as, bs)
-	})
-}
+func TestSequencesConvergeOneAtATime(t *testing.T) { law(t, convergesInTurn) }
 
-func TestComposeIsOneAfterTheOther(t *testing.T) {
-	law(t, func(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
-		a := g.edit(typ, modelOf(content), g.IntN(5))
-		b := g.edit(typ, modelApply(modelOf(content), a), g.IntN(5))
-		both := a.Compose(b)
-		inForm(t, both)
-		equal(t, apply(t, typ, content, both), apply(t, typ, content, a, b), "compose", content, a, b)
-	})
-}
-
-func TestComposeIsAssociative(t *testing.T) {
-	law(t, func(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
+func convergesInTurn(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
+	sequence := func() (out []ot.Delta) {
 		model := modelOf(content)
-		var edits [3]ot.Delta
-		for i := range edits {
-			edits[i] = g.edit(typ, model, g.IntN(5))
-			model = modelApply(model, edits[i])
+		for range 1 + g.IntN(3) {
+			d := g.edit(typ, model, g.IntN(4))
+			model = modelApply(model, d)
+			out = append(out, d)
 		}
-		a, b, c := edits[0], edits[1], edits[2]
-		left, right := a.Compose(b).Compose(c), a.Compose(b.Compose(c))
-		equal(t, apply(t, typ, content, left), model, "the first two first", content, a, b, c)
-		equal(t, apply(t, typ, content, right), model, "the last two first", content, a, b, c)
-		if l, r := left.Normal(), right.Normal(); !bytes.Equal(l.AppendJSON(nil), r.AppendJSON(nil)) {
-			t.Errorf("%v, %v, %v compose to %v and to %v", a, b, c, l, r)
+		return out
+	}
+	as, bs := sequence(), sequence()
+	behind, before := slices.Clone(bs), slices.Clone(as)
+	for i, a := range as {
+		for j := range behind {
+			a, behind[j] = behind[j].Transform(a, false), a.Transform(behind[j], true)
 		}
-	})
+		before[i] = a
+	}
+	equal(t, apply(t, typ, content, append(as, behind...)...), apply(t, typ, content, append(bs, before...)...), "sequences", content, as, bs)
 }
 
-func TestInvertUndoes(t *testing.T) {
-	law(t, func(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
-		a := g.edit(typ, modelOf(content), g.IntN(6))
-		undo := a.Invert(content)
-		inForm(t, undo)
-		equal(t, apply(t, typ, content, a, undo), modelOf(content), "undo", content, a, undo)
-		equal(t, apply(t, typ, content, a.Compose(undo)), modelOf(content), "undo, composed", content, a, undo)
-	})
+func TestComposeIsOneAfterTheOther(t *testing.T) { law(t, composes) }
+
+func composes(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
+	a := g.edit(typ, modelOf(content), g.IntN(5))
+	b := g.edit(typ, modelApply(modelOf(content), a), g.IntN(5))
+	both := a.Compose(b)
+	inForm(t, both)
+	equal(t, apply(t, typ, content, both), apply(t, typ, content, a, b), "compose", content, a, b)
+}
+
+func TestComposeIsAssociative(t *testing.T) { law(t, associates) }
+
+func associates(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
+	model := modelOf(content)
+	var edits [3]ot.Delta
+	for i := range edits {
+		edits[i] = g.edit(typ, model, g.IntN(5))
+		model = modelApply(model, edits[i])
+	}
+	a, b, c := edits[0], edits[1], edits[2]
+	left, right := a.Compose(b).Compose(c), a.Compose(b.Compose(c))
+	equal(t, apply(t, typ, content, left), model, "the first two first", content, a, b, c)
+	equal(t, apply(t, typ, content, right), model, "the last two first", content, a, b, c)
+	if l, r := left.Normal(), right.Normal(); !bytes.Equal(l.AppendJSON(nil), r.AppendJSON(nil)) {
+		t.Errorf("%v, %v, %v compose to %v and to %v", a, b, c, l, r)
+	}
+}
+
+func TestInvertUndoes(t *testing.T) { law(t, undoes) }
+
+func undoes(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
+	a := g.edit(typ, modelOf(content), g.IntN(6))
+	undo := a.Invert(content)
+	inForm(t, undo)
+	equal(t, apply(t, typ, content, a, undo), modelOf(content), "undo", content, a, undo)
+	equal(t, apply(t, typ, content, a.Compose(undo)), modelOf(content), "undo, composed", content, a, undo)
 }
 
 // What one author undoes is taken after what others did meanwhile, and converges with it.
@@ -177,30 +177,30 @@ func TestDiffGivesWhatItsNameSays(t *testing.T) {
 
 // A position moves behind what is inserted before it and, without priority, at it; it
 // moves forward with what goes; and of two positions the later stays the later.
-func TestTransformedPositionsAreMonotone(t *testing.T) {
-	law(t, func(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
-		d := g.edit(typ, modelOf(content), g.IntN(6))
-		size := len(modelOf(content))
-		inserted, deleted := make([]int, size+1), make([]int, size+1) // by position of the content
-		at := 0
-		for _, c := range d {
-			if c.Insert != "" || c.Embed != nil {
-				inserted[at] += len(unitsOf(c))
-			}
-			for i := range c.Delete {
-				deleted[at+i] = 1
-			}
-			at += c.Retain + c.Delete
+func TestTransformedPositionsAreMonotone(t *testing.T) { law(t, movesPositions) }
+
+func movesPositions(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
+	d := g.edit(typ, modelOf(content), g.IntN(6))
+	size := len(modelOf(content))
+	inserted, deleted := make([]int, size+1), make([]int, size+1) // by position of the content
+	at := 0
+	for _, c := range d {
+		if c.Insert != "" || c.Embed != nil {
+			inserted[at] += len(unitsOf(c))
 		}
-		last, want := 0, 0
-		for i := range size + 1 {
-			before, behind := d.TransformPosition(i, true), d.TransformPosition(i, false)
-			if before != want || behind != want+inserted[i] || before < last {
-				t.Errorf("%v on %v: %d goes to %d or %d, not to %d or %d", d, content, i, before, behind, want, want+inserted[i])
-			}
-			last, want = behind, want+inserted[i]+1-deleted[i]
+		for i := range c.Delete {
+			deleted[at+i] = 1
 		}
-	})
+		at += c.Retain + c.Delete
+	}
+	last, want := 0, 0
+	for i := range size + 1 {
+		before, behind := d.TransformPosition(i, true), d.TransformPosition(i, false)
+		if before != want || behind != want+inserted[i] || before < last {
+			t.Errorf("%v on %v: %d goes to %d or %d, not to %d or %d", d, content, i, before, behind, want, want+inserted[i])
+		}
+		last, want = behind, want+inserted[i]+1-deleted[i]
+	}
 }
 
 func TestWhatIsEncodedIsDecoded(t *testing.T) {
