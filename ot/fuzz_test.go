@@ -124,10 +124,7 @@ func FuzzApply(f *testing.F) {
 		for n := 0; len(p.data) > 0 && n < 20; n++ {
 			d := g.edit(typ, model, 1+g.IntN(6))
 			if g.IntN(4) == 0 {
-				at := g.IntN(200)
-				if at < len(model) && !model[at].trails() {
-					d = ot.New().Retain(at).Insert(strings.Repeat(g.text()+"ab", 40*g.IntN(30)))
-				}
+				d = ot.New().Retain(g.place(typ, model)).Insert(strings.Repeat(g.text()+"ab", 40*g.IntN(30)))
 			}
 			if g.IntN(4) == 0 {
 				d = g.cut(typ, model)
@@ -135,23 +132,6 @@ func FuzzApply(f *testing.F) {
 			perform(d)
 		}
 	})
-}
-
-// cut deletes much at once.
-func (g gen) cut(typ ot.Type, content []unit) ot.Delta {
-	end := len(content)
-	if typ == ot.Rich {
-		end--
-	}
-	boundary := func(at int) int {
-		for at < len(content) && content[at].trails() {
-			at++
-		}
-		return at
-	}
-	from := boundary(end * g.IntN(100) / 100)
-	to := boundary(from + (end-from)*g.IntN(101)/100)
-	return ot.New().Retain(from).Delete(to - from)
 }
 
 // filled holds an error to saying where and what.

@@ -17,12 +17,15 @@ func seeded(a, b uint64) gen { return gen{rand.New(rand.NewPCG(a, b))} }
 type program struct{ data []byte }
 
 func (p *program) IntN(n int) int {
-	if len(p.data) == 0 {
-		return 0
+	v := 0
+	for size := 1; size < n; size <<= 8 {
+		if len(p.data) == 0 {
+			return 0
+		}
+		v = v<<8 | int(p.data[0])
+		p.data = p.data[1:]
 	}
-	b := p.data[0]
-	p.data = p.data[1:]
-	return int(b) % n
+	return v % n
 }
 
 func (g gen) IntN(n int) int { return g.chance.IntN(n) }
@@ -125,4 +128,23 @@ func (g gen) edit(typ ot.Type, content []unit, steps int) ot.Delta {
 		d = d.Retain(1, g.attrs(true)) // the last newline's attributes may change
 	}
 	return d.Chop()
+}
+
+// place is a position at which something may be inserted.
+func (g gen) place(typ ot.Type, content []unit) int {
+	end := len(content)
+	if typ == ot.Rich {
+		end--
+	}
+	at := g.IntN(end + 1)
+	for at < end && content[at].trails() {
+		at++
+	}
+	return at
+}
+
+// cut is an edit that deletes much at once.
+func (g gen) cut(typ ot.Type, content []unit) ot.Delta {
+	from, to := g.place(typ, content), g.place(typ, content)
+	return ot.New().Retain(min(from, to)).Delete(max(from, to) - min(from, to)).Chop()
 }
