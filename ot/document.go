@@ -37,8 +37,8 @@ func DocumentOf(t Type, content Delta) (*Document, error) {
 		if !c.IsInsert() {
 			return nil, &Error{Component: i, Offset: at, Want: "inserts only, in a content"}
 		}
-		if want := t.refuses(&c); want != "" {
-			return nil, &Error{Component: i, Offset: at, Want: want}
+		if err := t.check(i, at, c); err != nil {
+			return nil, err
 		}
 		at += c.Len()
 	}
@@ -62,34 +62,13 @@ func (doc *Document) Type() Type { return doc.typ }
 // Len is the length of the content in UTF-16 units.
 func (doc *Document) Len() int { return doc.root.size.units }
 
-// refuses is what the type wants instead of a component, empty if nothing.
-func (t Type) refuses(c *Component) string {
-	switch {
-	case !c.single():
-		return "exactly one of insert, retain and delete"
-	case c.Embed != nil && len(c.Embed) != 1:
-		return "an embed with exactly one key"
-	case c.Delete > 0 && len(c.Attributes) > 0:
-		return "no attributes on a delete"
-	case !utf8.ValidString(c.Insert):
-		return "text that is UTF-8, without halves of surrogate pairs"
-	case t == Text && len(c.Attributes) > 0:
-		return "no attributes in a document of type text"
-	case t == Text && c.Embed != nil:
-		return "no embeds in a document of type text"
-	case t == Rich && strings.IndexByte(c.Insert, '\r') >= 0:
-		return "newlines as U+000A, without U+000D"
-	}
-	return ""
-}
-
 // Check reports, as an *Error, why d cannot be applied: it is longer than the
 // content, cuts a surrogate pair, or breaks a rule of the type.
 func (doc *Document) Check(d Delta) error {
 	at, length := 0, doc.Len()
 	for i, c := range d {
-		if want := doc.typ.refuses(&c); want != "" {
-			return &Error{Component: i, Offset: at, Want: want}
+		if err := doc.typ.check(i, at, c); err != nil {
+			return err
 		}
 		n := c.Retain + c.Delete
 		switch {
