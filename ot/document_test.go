@@ -40,6 +40,9 @@ func followTheModel(t *testing.T, seed uint64, edits, long, each int) {
 			t.Fatalf("seed %d: %v: %v", seed, d, err)
 		}
 		model = modelApply(model, d)
+		if err := doc.Broken(); err != nil {
+			t.Fatalf("seed %d, edit %d: after %v: %v", seed, i, d, err)
+		}
 		if doc.Len() != len(model) {
 			t.Fatalf("seed %d, edit %d: %v makes %d units, not %d", seed, i, d, doc.Len(), len(model))
 		}

@@ -2,7 +2,7 @@ package ot
 
 // Normal is d in normal form, in which two edits that do the same are equal bytes: without null
 // attributes on inserts, which set nothing; an insert before a delete at the same place; neighbours that can be
-// one component as one; nothing of no length; and no retain without attributes at the end. AppendJSON
+// one component as one; nothing of no length; no retain without attributes at the end; and numbers of one kind. AppendJSON
 // sorts the keys. Two edits do the same where they make the same of every content that both can be applied to.
 //
 // Decode gives operations back as they were sent: clients transform what was sent, and a null
@@ -10,6 +10,7 @@ package ot
 func (d Delta) Normal() Delta {
 	out := make(Delta, 0, len(d))
 	for _, c := range d {
+		c.Attributes, c.Embed = decodedObject(c.Attributes), decodedObject(c.Embed)
 		switch {
 		case c.IsInsert():
 			c.Attributes = composeAttributes(nil, c.Attributes, false)
