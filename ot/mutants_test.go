@@ -50,8 +50,8 @@ func TestEveryPlantedBugIsCaught(t *testing.T) {
 	all := readMutants(t, "testdata/mutants.txt")
 	for _, m := range all {
 		overlay := m.plant(t)
-		// The quick tests first; the one that follows the model through large documents is the slowest.
-		for _, which := range [][]string{{"-skip", "Model|Planted"}, {"-run", "Model"}} {
+		// The laws first; what npm's libraries say and the model's way through large documents if these find nothing.
+		for _, which := range [][]string{{"-skip", "Model|Browsers|Planted"}, {"-run", "Model|Browsers"}} {
 			args := append([]string{"test", "-failfast", "-vet=off", "-overlay", overlay}, which...)
 			args = append(args, ".", "-args", "-ot.cases", "3000", "-ot.vectors", "3000", "-ot.exhaustive", "1")
 			out, err := exec.Command("go", args...).CombinedOutput()
