@@ -3,6 +3,7 @@ package ot
 import (
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -256,13 +257,12 @@ func prototypeName(k string) bool {
 }
 
 func (p *parser) value(depth int) any {
-	if depth > MaxDepth {
-		p.fail("at most " + strconv.Itoa(MaxDepth) + " levels")
-		return nil
-	}
 	switch b := p.peek(); {
 	case b == '"':
 		return p.string()
+	case (b == '{' || b == '[') && depth == MaxDepth:
+		p.fail("at most " + strconv.Itoa(MaxDepth) + " levels")
+		return nil
 	case b == '{':
 		return p.object(depth + 1)
 	case b == '[':
@@ -352,14 +352,16 @@ func (p *parser) number() any {
 	return f
 }
 
-// exact reports whether a whole number beyond 2⁵³ survives as a double. A fraction is
-// taken as the double nearest to it, as every JSON reader does.
+// exact reports whether a whole number beyond 2⁵³ is a double: written exactly, or as JavaScript writes that
+// double. A fraction is taken as the double nearest to it, as every JSON reader does.
 func exact(text string, f float64) bool {
 	if math.Abs(f) < 1<<53 {
 		return f != 0 || zero(text)
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	return err != nil || n != math.MaxInt64 && int64(f) == n
+	if strings.ContainsAny(text, ".eE") {
+		return true
+	}
+	return strconv.FormatFloat(f, 'f', -1, 64) == text || strconv.FormatFloat(f, 'f', 0, 64) == text
 }
 
 // zero reports whether every digit before the exponent is 0: an underflow is no zero.

@@ -30,14 +30,6 @@ type Embed map[string]any
 // IsInsert reports whether the component inserts text or an embed.
 func (c Component) IsInsert() bool { return c.Insert != "" || c.Embed != nil }
 
-// single reports whether the component does one thing.
-func (c *Component) single() bool {
-	if c.IsInsert() {
-		return c.Retain|c.Delete == 0 && (c.Insert == "" || c.Embed == nil)
-	}
-	return c.Retain > 0 && c.Delete == 0 || c.Retain == 0 && c.Delete > 0
-}
-
 // Len is the component's length in UTF-16 units.
 func (c Component) Len() int {
 	switch {

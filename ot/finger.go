@@ -30,7 +30,7 @@ func (doc *Document) near(d Delta) bool {
 	for i := range rest {
 		c := &rest[i]
 		n := c.Retain + c.Delete
-		if n > length-at-base || doc.typ.refuses(c) != "" {
+		if n > length-at-base || !c.isKey() && doc.typ.check(i, at, *c) != nil {
 			return false
 		}
 		base, deleted, inserted = base+n, deleted+c.Delete, inserted+len(c.Insert)

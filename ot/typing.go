@@ -73,6 +73,17 @@ func (d Delta) composeTyped(other Delta) (Delta, bool) {
 	return nil, false
 }
 
+// isKey reports whether the component is what a key of a keyboard does in every type of document.
+func (c *Component) isKey() bool {
+	if c.Embed != nil || c.Attributes != nil {
+		return false
+	}
+	if len(c.Insert) == 1 {
+		return c.Retain|c.Delete == 0 && c.Insert[0] < 0x80 && c.Insert[0] != '\r'
+	}
+	return c.Insert == "" && c.Retain == 0 && c.Delete > 0
+}
+
 // isPlain reports whether the component inserts text without attributes, or deletes.
 func (c *Component) isPlain() bool {
 	return c.Attributes == nil && (c.Insert != "" || c.Delete > 0)
