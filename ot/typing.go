@@ -55,20 +55,26 @@ func (d Delta) composeTyped(other Delta) (Delta, bool) {
 			return one(then, Component{Delete: a.Delete + b.Delete}), true
 		}
 	case a.Delete > 0:
-		if then == at {
-			return Delta{*b, *a}.behind(at), true
+		if then == at && at > 0 {
+			return Delta{{Retain: at}, *b, *a}, true
 		}
 	case then >= at:
-		n := units(a.Insert)
 		i, j := then-at, then-at+b.Delete
-		if j <= n {
+		if n := units(a.Insert); j > n {
+			return nil, false
+		} else if n < len(a.Insert) {
 			i, _ = offset(a.Insert, i)
 			j, _ = offset(a.Insert, j)
-			if text := a.Insert[:i] + b.Insert + a.Insert[j:]; text != "" {
-				return one(at, Component{Insert: text}), true
-			}
-			return Delta{}, true
 		}
+		switch text, rest := a.Insert[:i], a.Insert[j:]; {
+		case rest == "" && b.Insert != "":
+			return one(at, Component{Insert: text + b.Insert}), true
+		case len(text)+len(rest) > 0:
+			return one(at, Component{Insert: text + b.Insert + rest}), true
+		case b.Insert != "":
+			return one(at, *b), true
+		}
+		return Delta{}, true
 	}
 	return nil, false
 }
