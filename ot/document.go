@@ -3,8 +3,6 @@ package ot
 import (
 	"fmt"
 	"strings"
-	"unicode/utf16"
-	"unicode/utf8"
 )
 
 // Document is a content of one type. An edit takes time in proportion to its own
@@ -181,33 +179,4 @@ func (doc *Document) AppendJSON(dst []byte) []byte {
 	})
 	finish()
 	return append(dst, ']')
-}
-
-// UnitAt is the UTF-16 unit at which code point n of the text begins, where an embed
-// counts as one; past the end, Len.
-func (doc *Document) UnitAt(n int) int {
-	unit := 0
-	doc.root.all(func(part []byte, r run) bool {
-		points := r.units
-		if r.bytes > r.units {
-			points = utf8.RuneCount(part)
-		}
-		if points <= n {
-			n -= points
-			unit += r.units
-			return true
-		}
-		for n > 0 { // inside this run
-			first, size := utf8.DecodeRune(part)
-			if r.bytes == r.units {
-				unit, n = unit+n, 0
-				break
-			}
-			unit += utf16.RuneLen(first)
-			part = part[size:]
-			n--
-		}
-		return false
-	})
-	return unit
 }

@@ -79,15 +79,20 @@ func (d Delta) composeTyped(other Delta) (Delta, bool) {
 	return nil, false
 }
 
-// isKey reports whether the component is what a key of a keyboard does in every type of document.
+// isKey reports whether the component is what a key of a keyboard does, which every type of document takes.
 func (c *Component) isKey() bool {
-	if c.Embed != nil || c.Attributes != nil {
+	if c.Embed != nil || c.Attributes != nil || len(c.Insert) > 8 {
 		return false
 	}
-	if len(c.Insert) == 1 {
-		return c.Retain|c.Delete == 0 && c.Insert[0] < 0x80 && c.Insert[0] != '\r'
+	if c.Insert == "" {
+		return c.Retain == 0 && c.Delete > 0
 	}
-	return c.Insert == "" && c.Retain == 0 && c.Delete > 0
+	for i := range len(c.Insert) {
+		if c.Insert[i] >= 0x80 || c.Insert[i] == '\r' {
+			return false
+		}
+	}
+	return c.Retain|c.Delete == 0
 }
 
 // isPlain reports whether the component inserts text without attributes, or deletes.
