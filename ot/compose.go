@@ -8,6 +8,9 @@ const few = 4
 //
 //	apply(apply(x, d), other) = apply(x, d.Compose(other))
 func (d Delta) Compose(other Delta) Delta {
+	if out, ok := d.composeTyped(other); ok {
+		return out
+	}
 	if n := len(d) + len(other); n > few {
 		return d.compose(other, make(Delta, 0, n))
 	}
@@ -51,6 +54,9 @@ func (d Delta) compose(other, out Delta) Delta {
 //
 //	apply(apply(x, a), a.Transform(b, true)) = apply(apply(x, b), b.Transform(a, false))
 func (d Delta) Transform(other Delta, priority bool) Delta {
+	if out, ok := d.transformApart(other, priority); ok {
+		return out
+	}
 	if n := len(d) + len(other); n > few {
 		return d.transform(other, priority, make(Delta, 0, n))
 	}

@@ -30,14 +30,6 @@ type Embed map[string]any
 // IsInsert reports whether the component inserts text or an embed.
 func (c Component) IsInsert() bool { return c.Insert != "" || c.Embed != nil }
 
-// single reports whether the component does one thing.
-func (c *Component) single() bool {
-	if c.IsInsert() {
-		return c.Retain|c.Delete == 0 && (c.Insert == "" || c.Embed == nil)
-	}
-	return c.Retain > 0 && c.Delete == 0 || c.Retain == 0 && c.Delete > 0
-}
-
 // Len is the component's length in UTF-16 units.
 func (c Component) Len() int {
 	switch {
@@ -60,12 +52,12 @@ func (d Delta) Insert(text string, attrs ...Attributes) Delta {
 	if text == "" {
 		return d
 	}
-	return d.push(Component{Insert: text, Attributes: one(attrs)})
+	return d.push(Component{Insert: text, Attributes: given(attrs)})
 }
 
 // InsertEmbed appends an embed.
 func (d Delta) InsertEmbed(embed Embed, attrs ...Attributes) Delta {
-	return d.push(Component{Embed: embed, Attributes: one(attrs)})
+	return d.push(Component{Embed: embed, Attributes: given(attrs)})
 }
 
 // Retain passes over n units, and sets attributes on them where there are any. A null value removes one.
@@ -73,7 +65,7 @@ func (d Delta) Retain(n int, attrs ...Attributes) Delta {
 	if n <= 0 {
 		return d
 	}
-	return d.push(Component{Retain: n, Attributes: one(attrs)})
+	return d.push(Component{Retain: n, Attributes: given(attrs)})
 }
 
 // Delete removes n units.
@@ -84,7 +76,7 @@ func (d Delta) Delete(n int) Delta {
 	return d.push(Component{Delete: n})
 }
 
-func one(attrs []Attributes) Attributes {
+func given(attrs []Attributes) Attributes {
 	if len(attrs) > 0 && len(attrs[0]) > 0 {
 		return attrs[0]
 	}
@@ -136,8 +128,8 @@ func (d Delta) Chop() Delta {
 // BaseLen is the length of content that the delta speaks of: what it retains and deletes, in UTF-16 units.
 func (d Delta) BaseLen() int {
 	n := 0
-	for _, c := range d {
-		n += c.Retain + c.Delete
+	for i := range d {
+		n += d[i].Retain + d[i].Delete
 	}
 	return n
 }
@@ -145,11 +137,13 @@ func (d Delta) BaseLen() int {
 // Growth is what the delta adds to a content's length, in UTF-16 units; negative where it shrinks.
 func (d Delta) Growth() int {
 	n := 0
-	for _, c := range d {
-		switch {
-		case c.IsInsert():
-			n += c.Len()
-		case c.Delete > 0:
+	for i := range d {
+		switch c := &d[i]; {
+		case c.Insert != "":
+			n += units(c.Insert)
+		case c.Embed != nil:
+			n++
+		default:
 			n -= c.Delete
 		}
 	}
