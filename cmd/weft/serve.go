@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -165,16 +166,32 @@ func (n *node) run(ctx context.Context) error {
 	case err = <-failed:
 		n.log.Error("the server failed", "error", err)
 	}
-	n.shutdown()
+	ending, cancel := context.WithTimeout(context.Background(), n.config.drain)
+	defer cancel()
+	n.shutdown(ending)
 	endHub()
-	work.Wait()
-	return errors.Join(err, n.store.Close())
+	ended := make(chan error, 1)
+	go func() {
+		work.Wait()
+		ended <- n.store.Close()
+	}()
+	select {
+	case closing := <-ended:
+		return errors.Join(err, closing)
+	case <-ending.Done(): // a store that does not answer must not keep the process
+		return errors.Join(err, fmt.Errorf("not everything ended within %v; nothing that was acknowledged is lost", n.config.drain))
+	}
 }
 
-// shutdown takes no new work, sends every session elsewhere, and finishes what is in flight.
-func (n *node) shutdown() {
-	ctx, cancel := context.WithTimeout(context.Background(), n.config.drain)
-	defer cancel()
+// shutdown takes no new work, sends every session elsewhere, and finishes what is in
+// flight, in nine tenths of the time that ctx leaves: the rest is for what follows.
+func (n *node) shutdown(ctx context.Context) {
+	if deadline, ok := ctx.Deadline(); ok {
+		most := time.Until(deadline)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, most-most/10)
+		defer cancel()
+	}
 	n.log.Info("draining", "connections", n.socket.Connections(), "within", n.config.drain)
 	n.socket.Drain()
 	if err := n.hub.Drain(ctx); err != nil {
