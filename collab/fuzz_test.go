@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -221,7 +220,7 @@ func TestMutatedFramesHurtNobodyElse(t *testing.T) {
 	store := newMemStore()
 	hub := NewHub(Config{
 		Store: store, Verifier: tokenNames{}, Logger: slog.New(slog.DiscardHandler),
-		Limits: protocol.Limits{OpsPerS: 1 << 30, Document: 1 << 16},
+		Limits: protocol.Limits{OpsPerS: 1 << 30},
 	})
 	ctx, end := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -247,6 +246,9 @@ func TestMutatedFramesHurtNobodyElse(t *testing.T) {
 		w.acked = acked
 		w.seq++
 		op := protocol.Op{V: w.v, Seq: w.seq, Delta: ot.New().Insert("w")}
+		if n := w.content.Len(); n > 20_000 { // a long run writes more than a document may hold
+			op.Delta = ot.New().Delete(n - 1)
+		}
 		w.mu.Unlock()
 		w.conn.session.Receive(context.Background(), op)
 		select {
@@ -269,9 +271,6 @@ func TestMutatedFramesHurtNobodyElse(t *testing.T) {
 	}
 	if _, content, err := contentAt(context.Background(), store, d.meta, w.v); err != nil || !bytes.Equal(content.AppendJSON(nil), w.content.AppendJSON(nil)) {
 		t.Errorf("the witness's content at version %d is not the store's (%v)", w.v, err)
-	}
-	if n := strings.Count(w.content.Text(), "w"); n == 0 {
-		t.Error("nothing of the witness is there")
 	}
 	t.Logf("%d frames in %d sessions; the witness made %d edits meanwhile; version %d", *fuzzFrames, sessions.Load(), edits, d.meta.Version)
 }
