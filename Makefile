@@ -5,9 +5,11 @@ SHELL := /bin/bash
 
 NPM := npm --prefix frontend
 MODULES := frontend/node_modules/.installed
+PEERS := ot/testdata/peers/node_modules/.installed
 PAGES := frontend/dist/index.html
 PAGE_SOURCES := $(shell find frontend/src frontend/public -type f) $(wildcard frontend/*.html frontend/*.ts frontend/package.json)
 FUZZTIME ?= 10m
+TRACES ?= ../shared/traces
 SEEDS ?= 1000000
 
 .PHONY: help build run test test-go test-frontend check fuzz mutants sim bench clean tools frontend
@@ -63,8 +65,13 @@ mutants: $(MODULES) ## bugs planted in ot, of which the tests must catch each
 sim: ## whole systems simulated from SEEDS seeds (1000000)
 	go test -timeout 0 ./collab -run NothingIsLost -sim.seeds $(SEEDS) -sim.from $${RANDOM}000000 -v
 
-bench: ## benchmarks of ot and of the engine
-	go test -run xxx -bench . -benchmem ./ot ./collab/...
+$(PEERS): ot/testdata/peers/package-lock.json
+	npm --prefix ot/testdata/peers ci --no-audit --no-fund
+	touch $@
+
+bench: $(PEERS) ## benchmarks of ot beside its peers, into docs/benchmarks.md; recordings from TRACES
+	go run ./ot/bench -traces $(TRACES)
+	go test -run xxx -bench . -benchmem ./collab/...
 
 clean: ## what was built
-	rm -rf bin frontend/node_modules frontend/dist/*
+	rm -rf bin frontend/node_modules ot/testdata/peers/node_modules frontend/dist/*

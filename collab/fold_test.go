@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -198,4 +199,34 @@ func TestSessionsOfFoldedDocumentsGetContent(t *testing.T) {
 	v = 100
 	_, e := c.join(0, user("ada", Write), protocol.Hello{Client: "e000000000000000", V: &v, Last: &protocol.Origin{Client: "x", Seq: 1}})
 	e.await(t, `"bad_version"`)
+}
+
+// A client comes back from so far behind that its welcome stops before its own last
+// operation, which was stored while it was away: what it is told is its seq up to there.
+func TestAWelcomeThatStopsEarlyTellsTheSeqUpToThere(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	if _, err := c.store.Create(context.Background(), "doc", ot.Text, nil); err != nil {
+		t.Fatal(err)
+	}
+	op := func(client string, seq int64) Operation {
+		return Operation{Client: client, Seq: seq, User: "ada", At: time.Now(), Delta: []byte(`[]`)}
+	}
+	back := hello("back").Client
+	ops := []Operation{op(back, 1), op(back, 2)}
+	for i := range int64(3 * tailOps) {
+		ops = append(ops, op("other", i+1))
+	}
+	ops = append(ops, op(back, 3))
+	for i := range int64(3 * tailOps) {
+		ops = append(ops, op("other", 3*tailOps+i+1))
+	}
+	if err := c.store.Append(context.Background(), "doc", 0, ops); err != nil {
+		t.Fatal(err)
+	}
+	v := int64(2)
+	_, a := c.join(0, user("ada", Write), protocol.Hello{Client: back, V: &v, Last: &protocol.Origin{Client: back, Seq: 2}})
+	welcome := a.await(t, `"welcome"`)
+	if !strings.Contains(welcome, `"seq":2,"last"`) {
+		t.Errorf("the welcome ends in %s", welcome[max(0, len(welcome)-300):])
+	}
 }

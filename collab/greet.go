@@ -199,7 +199,9 @@ func (d *document) seqAt(client string, v int64, rest []logged) int64 {
 			}
 		}
 	}
-	return 0
+	// Further than what is at hand lies at most the one that was in flight when it went;
+	// a client that has more there does not know them, and starts over.
+	return row.Seq - 1
 }
 
 func (d *document) welcomeContent(s *session) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weft-collab/weft/collab/protocol"
+	"github.com/weft-collab/weft/ot"
 )
 
 // Config is what a Hub is made of. Store and Verifier are required.
@@ -30,7 +31,7 @@ type Config struct {
 }
 
 // DefaultLimits suit a team.
-var DefaultLimits = protocol.Limits{Message: 1 << 20, Document: 4 << 20, Attributes: 4 << 10, OpsPerS: 100, Presence: 2 << 10}
+var DefaultLimits = protocol.Limits{Message: 1 << 20, Document: 4 << 20, Attributes: 4 << 10, OpsPerS: 100, Presence: 2 << 10, Components: ot.MaxComponents}
 
 // Hub serves documents on one node. Its methods may be called from any goroutine.
 type Hub struct {
@@ -65,6 +66,7 @@ func NewHub(c Config) *Hub {
 	orDefault(&l.Attributes, DefaultLimits.Attributes)
 	orDefault(&l.OpsPerS, DefaultLimits.OpsPerS)
 	orDefault(&l.Presence, DefaultLimits.Presence)
+	orDefault(&l.Components, DefaultLimits.Components)
 	orDefault(&c.SessionsPerDocument, 1000)
 	if c.Bus == nil {
 		c.Bus = NewLocalBus().Node("alone")

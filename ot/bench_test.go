@@ -82,7 +82,7 @@ func typeInto(b *testing.B, typ ot.Type, content ot.Delta, edits []ot.Delta) {
 // BenchmarkSize types into documents of several sizes: into the middle, all over the place, and into the
 // middle while a clone of the last state is held.
 func BenchmarkSize(b *testing.B) {
-	for _, size := range []int{10_000, 100_000, 1_000_000, 10_000_000} {
+	for _, size := range []int{10_000, 1_000_000, 10_000_000} {
 		content := ot.New().Insert(strings.Repeat("lorem ipsum dolor sit amet\n", size/27+1)[:size])
 		r := rand.New(rand.NewPCG(1, 2))
 		var anywhere []ot.Delta

@@ -51,14 +51,13 @@ func (doc *Document) near(d Delta) bool {
 	if leaf.size.pairs > 0 && !leaf.boundaries(at, rest) {
 		return false
 	}
-	was := leaf.size
+	grown := leaf.size
 	leaf.perform(at, rest)
-	now := leaf.size
+	grown = leaf.size.minus(grown)
 	for i := range f.path[:f.depth] {
 		s := &f.path[i]
-		s.node.units[s.kid] += now.units - was.units
-		s.node.size.sub(was)
-		s.node.size.add(now)
+		s.node.units[s.kid] += grown.units
+		s.node.size.add(grown)
 	}
 	return true
 }

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,29 +20,6 @@ import (
 	"github.com/weft-collab/weft/persistence/sqlite"
 	"github.com/weft-collab/weft/persistence/storetest"
 )
-
-// recipe runs the commands of a block of docs/operations.md that has this name.
-func recipe(t *testing.T, name string, env ...string) {
-	t.Helper()
-	page, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile("(?ms)^```sh name=" + name + "\n(.*?)^```$").FindSubmatch(page)
-	if found == nil {
-		t.Fatalf("docs/operations.md has no commands named %s", name)
-	}
-	file, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("bash", "-euo", "pipefail", "-c", string(found[1]))
-	cmd.Env = append([]string{"PATH=" + filepath.Dir(file) + ":" + postgrestest.Programs() + ":" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", name, err, out)
-	}
-}
 
 // kept is a store that can be backed up and restored.
 type kept struct {
@@ -100,13 +75,19 @@ func keptDump(t *testing.T) kept {
 
 func keptArchive(t *testing.T) kept {
 	server := postgrestest.Start(t)
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "weft-archive-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	archive, backup := filepath.Join(dir, "archive"), filepath.Join(dir, "backup")
 	if err := os.Mkdir(archive, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(archive, 0o777); err != nil { // PostgreSQL writes there as a user of its own
-		t.Fatal(err)
+	for folder, mode := range map[string]os.FileMode{dir: 0o755, archive: 0o777} { // PostgreSQL writes there as a user of its own
+		if err := os.Chmod(folder, mode); err != nil {
+			t.Fatal(err)
+		}
 	}
 	url := server.NewDatabase(t)
 	env := []string{"WEFT_DATABASE_URL=" + url, "ADMIN_URL=" + server.URL(), "ARCHIVE=" + archive, "BACKUP=" + backup}
@@ -162,7 +143,10 @@ func TestABackupTakenWhileClientsWriteIsRestored(t *testing.T) {
 	for name, keep := range map[string]func(*testing.T) kept{
 		"embedded": keptEmbedded, "PostgreSQL, a dump": keptDump, "PostgreSQL, a base backup and its log": keptArchive,
 	} {
-		t.Run(name, func(t *testing.T) { restoreUnder(t, keep(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			restoreUnder(t, keep(t))
+		})
 	}
 }
 
@@ -247,6 +231,9 @@ func restoreUnder(t *testing.T, k kept) {
 
 	// All but one come back at once; that one when the head has grown past it.
 	node = startProcess(t, node.addr, append(serve, env...)...)
+	if !k.complete {
+		aheadIsTold(t, ctx, node.url, int64(len(last)))
+	}
 	for i, g := range gates[1:] {
 		g.set(func() { g.shut = false })
 		flush(t, ctx, clients[i+1])
@@ -287,6 +274,27 @@ func restoreUnder(t *testing.T, k kept) {
 		if got := c.Content().AppendJSON(nil); v == meta.Version && string(got) != string(head.Content) {
 			t.Errorf("client %d has %s at version %d, the store %s", i, got, v, head.Content)
 		}
+	}
+}
+
+// aheadIsTold says hello with a version that the store has not reached.
+func aheadIsTold(t *testing.T, ctx context.Context, url string, v int64) {
+	t.Helper()
+	conn, err := client.Dial(ctx, url, "doc", token(t, "ahead", time.Hour, "doc=write"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	hello := protocol.Hello{Client: newClient(), V: &v, Last: &protocol.Origin{Client: newClient(), Seq: 1}}
+	if err := conn.SendRaw(hello.Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	var closed *client.Closed
+	for err == nil {
+		_, err = conn.Receive(30 * time.Second)
+	}
+	if !errors.As(err, &closed) || closed.Close != 4409 || closed.Code != protocol.BadVersion {
+		t.Errorf("a client that is ahead is told %v", err)
 	}
 }
 

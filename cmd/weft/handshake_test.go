@@ -163,6 +163,28 @@ func TestTooManyConnectionsAreToldWhenToComeAgain(t *testing.T) {
 	}
 }
 
+func TestAUserWithTooManyConnectionsIsToldWhenToComeAgain(t *testing.T) {
+	s := startServer(t, func(c *config) { c.perUser = 2 })
+	ada, bob := token(t, "ada", time.Hour, "*=write"), token(t, "bob", time.Hour, "*=write")
+	first, _ := s.open("one", ada, newClient())
+	s.open("two", ada, newClient())
+	s.open("one", bob, newClient())
+	again := func() (*http.Response, map[string]any) {
+		return s.do(s.upgrade("one", func(h http.Header) { h.Set("Authorization", "Bearer "+ada) }))
+	}
+	if r, problem := again(); r.StatusCode != http.StatusTooManyRequests || r.Header.Get("Retry-After") == "" || problem["code"] != "rate_limited" {
+		t.Errorf("%d %v %v", r.StatusCode, r.Header, problem)
+	}
+	first.Close()
+	for { // it is counted until its end was seen
+		response, _ := again()
+		if response.StatusCode == http.StatusSwitchingProtocols {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
 func TestADrainingNodeTakesNobodyAndSaysWhen(t *testing.T) {
 	s := startServer(t, nil)
 	good := token(t, "ada", time.Hour, "*=write")

@@ -57,7 +57,9 @@ func startServer(t *testing.T, adapt func(*config)) *server {
 	}()
 	s := &server{httptest.NewServer(n.http.Handler), t, n}
 	t.Cleanup(func() {
-		n.shutdown()
+		ending, cancel := context.WithTimeout(context.Background(), n.config.drain)
+		defer cancel()
+		n.shutdown(ending)
 		s.Close()
 		end()
 		<-done

@@ -81,6 +81,7 @@ var law = map[string]struct {
 	"persistence/postgres":  {[]string{"ot", "collab", "collab/protocol", "migrations"}, true},
 	"persistence/sqlite":    {[]string{"ot", "collab", "collab/protocol", "migrations"}, true},
 	"persistence/storetest": {[]string{"ot", "collab", "collab/protocol"}, true},
+	"ot/bench":              {nil, true}, // a program, for `make bench`
 	"migrations":            {nil, true},
 	"frontend":              {nil, false},
 

@@ -28,6 +28,8 @@ func usage(format string, args ...any) error { return usageError{fmt.Errorf(form
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Who interrupts again does not want to wait for what is being finished.
+	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
 	err := root().ExecuteContext(ctx)
 	stop()
 	if err == nil {

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -12,6 +17,7 @@ import (
 	"github.com/weft-collab/weft/collab"
 	"github.com/weft-collab/weft/collab/client"
 	"github.com/weft-collab/weft/ot"
+	"github.com/weft-collab/weft/persistence/postgres"
 	"github.com/weft-collab/weft/persistence/sqlite"
 	"github.com/weft-collab/weft/persistence/storetest"
 )
@@ -165,5 +171,103 @@ func TestANodeKeepsWhatItsRetentionSays(t *testing.T) {
 	}
 	if err := serveCommand().Flags().Set("retention", "-3d"); err == nil {
 		t.Error("a negative retention is taken")
+	}
+}
+
+// Operators fold the log of a document on two nodes again and again while it is written.
+func TestFoldingUnderWritersHarmsNobody(t *testing.T) {
+	nodes, database, _ := cluster(t, 2, "WEFT_JWT_SECRET="+testSecret)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	const writers, edits = 4, 100
+	clients := make([]*client.Client, writers)
+	for i := range clients {
+		clients[i] = participant(t, ctx, fmt.Sprint("writer", i), "doc", nodes[i%2].url, nodes[(i+1)%2].url)
+		if err := clients[i].Ready(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var work sync.WaitGroup
+	written := make(chan struct{})
+	for i, c := range clients {
+		work.Go(func() {
+			for n := range edits {
+				edit(t, c, 0, fmt.Sprintf("<%d.%d>", i, n))
+				if err := c.Flush(ctx); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	go func() { work.Wait(); close(written) }()
+	folds := 0
+	for over := false; !over; folds++ {
+		select {
+		case <-written:
+			over = true
+		default:
+		}
+		says(t, []string{"doc", "compact", "doc", "--keep", "0", "--quiet", "--database-url", database})
+	}
+	if t.Failed() {
+		return
+	}
+	store, err := postgres.Open(ctx, database, false, discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	m := storetest.Whole(t, store, "doc")
+	if m.Folded != m.Version-1 || m.Version != writers*edits {
+		t.Errorf("after %d folds the log begins after %d of %d versions, of %d edits", folds, m.Folded, m.Version, writers*edits)
+	}
+	want, err := collab.ReadAt(ctx, store, "doc", -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range clients {
+		err := c.Wait(ctx, func(r *client.Replica) bool { return r.Version() == m.Version })
+		if got := c.Content().AppendJSON(nil); err != nil || string(got) != string(want.Content) {
+			t.Errorf("client %d has another content than the store (%v)", i, err)
+		}
+		for n := range edits {
+			if mark := fmt.Sprintf("<%d.%d>", i, n); strings.Count(string(want.Content), mark) != 1 {
+				t.Errorf("%s stands there %d times", mark, strings.Count(string(want.Content), mark))
+			}
+		}
+	}
+	t.Logf("%d folds", folds)
+}
+
+// A purge over HTTP leaves nothing but the id and a line in the audit.
+func TestAPurgeLeavesALineAndNothingElse(t *testing.T) {
+	s := startServer(t, nil)
+	doc := s.create("rich", `[{"insert":"secret\n"}]`)
+	manager := token(t, "boss", time.Hour, doc+"=manage")
+	ws, _ := s.open(doc, token(t, "ada", time.Hour, doc+"=write"), newClient())
+	for _, path := range []string{"/v1/docs/" + doc, "/v1/docs/" + doc + "?purge=true"} {
+		if r, m := s.call("DELETE", path, manager, ""); r.StatusCode != http.StatusNoContent {
+			t.Errorf("DELETE %s: %d %v", path, r.StatusCode, m)
+		}
+	}
+	ws.awaitClose("deleted", 4410)
+	for _, c := range [][3]string{
+		{"GET", "/v1/docs/" + doc, ""}, {"GET", "/v1/docs/" + doc + "?v=1", ""}, {"GET", "/v1/docs/" + doc + "/ops", ""}, {"HEAD", "/v1/docs/" + doc, ""},
+		{"POST", "/v1/docs", `{"id":"` + doc + `"}`}, {"POST", "/v1/docs/" + doc + "/ops", `{"client":"client-0123456789","seq":1,"d":[]}`},
+	} {
+		if r, m := s.call(c[0], c[1], manager, c[2]); r.StatusCode != http.StatusGone {
+			t.Errorf("%s %s: %d %v", c[0], c[1], r.StatusCode, m)
+		}
+	}
+	audit, err := s.node.store.Audit(t.Context(), doc, 10)
+	if err != nil || len(audit) != 2 || audit[0].Action != "purge" || audit[0].User != "boss" || audit[0].Operations != 1 || audit[1].Action != "delete" {
+		t.Errorf("the audit says %+v (%v)", audit, err)
+	}
+	file := filepath.Join(t.TempDir(), "backup")
+	says(t, []string{"backup", file, "--data-dir", s.node.config.dataDir})
+	data, err := os.ReadFile(file)
+	if err != nil || !bytes.Contains(data, []byte(doc)) || bytes.Contains(data, []byte("secret")) {
+		t.Errorf("a backup holds what was purged, or not even its id (%v)", err)
 	}
 }

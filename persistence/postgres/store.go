@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -66,13 +68,26 @@ func (s *Store) schema(ctx context.Context, migrate bool) error {
 	return err
 }
 
-// warnOfSettings tells of settings under which a commit can be lost in a crash.
+// careful are the settings that a commit relies on, and the values under which it is on
+// the server's disk before it is answered. What waits for standbys waits for that too.
+var careful = map[string][]string{
+	"fsync":              {"on"},
+	"full_page_writes":   {"on"},
+	"synchronous_commit": {"on", "local", "remote_write", "remote_apply"},
+}
+
+// warnOfSettings tells of settings under which a commit can be lost in a crash, as they
+// are for this user in this database. It is an error in the log, so that every level shows it.
 func (s *Store) warnOfSettings(ctx context.Context) {
-	for name, broken := range map[string]string{"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"} {
+	for name, safe := range careful {
 		var value string
-		if err := s.pool.QueryRow(ctx, "SELECT current_setting($1)", name).Scan(&value); err == nil && value == broken {
-			s.log.Warn("PostgreSQL can lose what it has committed: acknowledged operations are not safe in a crash; turn the setting on",
-				"setting", name, "value", value)
+		if err := s.pool.QueryRow(ctx, "SELECT current_setting($1)", name).Scan(&value); err != nil {
+			s.log.Warn("a setting of PostgreSQL could not be checked; acknowledged operations may not be safe in a crash", "setting", name, "err", err)
+			continue
+		}
+		if !slices.Contains(safe, value) {
+			s.log.Error("PostgreSQL can lose what it has committed: ACKNOWLEDGED OPERATIONS ARE NOT SAFE in a crash; correct the setting",
+				"setting", name, "value", value, "safe", strings.Join(safe, ", "))
 		}
 	}
 }

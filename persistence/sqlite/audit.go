@@ -10,7 +10,8 @@ import (
 	"github.com/weft-collab/weft/collab"
 )
 
-// Delete marks a document as deleted; with purge nothing of it stays but the id and what the audit says.
+// Delete marks a document as deleted; with purge nothing of it stays but the id and what
+// the audit says, in the bytes of the files neither.
 func (s *Store) Delete(ctx context.Context, doc, by string, purge bool) error {
 	err := s.transact(ctx, func(tx *sql.Tx) error {
 		var key, head int64
@@ -47,6 +48,11 @@ func (s *Store) Delete(ctx context.Context, doc, by string, purge bool) error {
 	})
 	if err != nil {
 		return fmt.Errorf("deleting %s: %w", doc, err)
+	}
+	if purge { // the journal still has pages as they were
+		if _, err := s.write.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
+			s.log.Warn("what was purged stays in the journal until it is written over", "doc", doc, "err", err)
+		}
 	}
 	return nil
 }

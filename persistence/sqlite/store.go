@@ -96,7 +96,7 @@ func OpenReader(ctx context.Context, dir string, log *slog.Logger) (*Store, erro
 
 // source is the address of a database file.
 func source(file string) string {
-	pragmas := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"}}
+	pragmas := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "secure_delete(ON)"}}
 	return (&url.URL{Scheme: "file", Path: file, RawQuery: pragmas.Encode()}).String()
 }
 

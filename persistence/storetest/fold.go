@@ -282,38 +282,3 @@ func naming(t *testing.T, s *suite) {
 		t.Errorf("%v (-want +got):\n%s", err, d)
 	}
 }
-
-func auditing(t *testing.T, s *suite) {
-	before := time.Now().Add(-time.Minute)
-	other := s.id + "-other"
-	s.filled(t, s.id, 3)
-	s.filled(t, other, 5)
-	for _, d := range []struct {
-		doc, by string
-		purge   bool
-	}{{s.id, "ada", false}, {other, "bob", true}, {s.id, "eve", true}, {s.id, "eve again", true}} {
-		if err := s.Delete(s.ctx, d.doc, d.by, d.purge); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want(t, s.Delete(s.ctx, s.id, "too late", false), collab.ErrDeleted)
-	all, err := s.Audit(s.ctx, "", 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	expect := []collab.AuditEntry{
-		{Action: "purge", Doc: s.id, User: "eve", Operations: 3}, {Action: "purge", Doc: other, User: "bob", Operations: 5}, {Action: "delete", Doc: s.id, User: "ada", Operations: 3},
-	}
-	for i := range all {
-		if all[i].At.Before(before) || all[i].At.After(time.Now().Add(time.Minute)) {
-			t.Errorf("it was at %v", all[i].At)
-		}
-		all[i].At = time.Time{}
-	}
-	if d := cmp.Diff(expect, all); d != "" {
-		t.Errorf("(-want +got):\n%s", d)
-	}
-	if one, err := s.Audit(s.ctx, other, 10); err != nil || len(one) != 1 || one[0].User != "bob" {
-		t.Errorf("of one document: %+v, %v", one, err)
-	}
-}

@@ -356,58 +356,6 @@ func snapshots(t *testing.T, s *suite) {
 	expect(100, 0)
 }
 
-func deletion(t *testing.T, s *suite) {
-	for _, purge := range []bool{false, true} {
-		doc := fmt.Sprint(s.id, "-", purge)
-		want(t, s.Delete(s.ctx, doc, "ada", purge), collab.ErrNotFound)
-		s.create(t, doc, op("a", 1, `[]`))
-		if err := s.PutSnapshot(s.ctx, doc, collab.Snapshot{Version: 1, Content: []byte("x")}); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Delete(s.ctx, doc, "ada", purge); err != nil {
-			t.Fatal(err)
-		}
-		for range 2 {
-			s.isDeleted(t, doc)
-			if err := s.Delete(s.ctx, doc, "ada", true); err != nil {
-				t.Errorf("a purge of what was deleted: %v", err)
-			}
-		}
-		want(t, s.Delete(s.ctx, doc, "ada", false), collab.ErrDeleted)
-	}
-}
-
-func (s *suite) isDeleted(t *testing.T, doc string) {
-	t.Helper()
-	_, err := s.Meta(s.ctx, doc)
-	want(t, err, collab.ErrDeleted)
-	_, err = s.Create(s.ctx, doc, ot.Rich, nil)
-	want(t, err, collab.ErrDeleted)
-	want(t, s.Append(s.ctx, doc, 1, []collab.Operation{op("a", 2, `[]`)}), collab.ErrDeleted)
-	_, err = s.Log(s.ctx, doc, 0, 10, 0)
-	want(t, err, collab.ErrDeleted)
-	_, err = s.Client(s.ctx, doc, "a")
-	want(t, err, collab.ErrDeleted)
-	_, err = s.Operation(s.ctx, doc, "a", 1)
-	want(t, err, collab.ErrDeleted)
-	_, err = s.Snapshot(s.ctx, doc, 1)
-	want(t, err, collab.ErrDeleted)
-	_, err = s.Fold(s.ctx, doc, 1)
-	want(t, err, collab.ErrDeleted)
-	_, err = s.Versions(s.ctx, doc)
-	want(t, err, collab.ErrDeleted)
-	want(t, s.NameVersion(s.ctx, doc, collab.NamedVersion{Version: 1, Name: "x"}), collab.ErrDeleted)
-	want(t, s.PutSnapshot(s.ctx, doc, collab.Snapshot{Version: 1, Content: []byte("x")}), collab.ErrDeleted)
-	heads, err := s.Heads(s.ctx, []string{doc})
-	if err != nil || !heads[doc].Deleted {
-		t.Errorf("its head is %+v (%v)", heads, err)
-	}
-	list, err := s.List(s.ctx, doc, "", 10)
-	if err != nil || len(list) != 0 {
-		t.Errorf("it is listed: %v (%v)", list, err)
-	}
-}
-
 func missing(t *testing.T, s *suite) {
 	_, err := s.Meta(s.ctx, s.id)
 	want(t, err, collab.ErrNotFound)
