@@ -1,11 +1,6 @@
 package ot
 
-import (
-	"encoding/binary"
-	"slices"
-
-	"github.com/aymanbagabas/go-udiff/lcs"
-)
+import "encoding/binary"
 
 // A change replaces the symbols from one index to another by those of the other sequence from start to end.
 type change struct{ from, to, start, end int }
@@ -23,31 +18,6 @@ func changesOf(x, y []rune) []change {
 		}
 	}
 	return out
-}
-
-// compare is what turns x into y, by the search that the Go tools use. That gives up after a number of
-// changes and leaves one large one in the middle, which is searched again for as long as it gets smaller: so
-// the time is in proportion to the length and to the changes.
-func compare(x, y []rune) (out []change) {
-	pending := []change{{0, len(x), 0, len(y)}}
-	for len(pending) > 0 {
-		block := pending[len(pending)-1]
-		pending = pending[:len(pending)-1]
-		if block.from == block.to || block.start == block.end {
-			out = append(out, block)
-			continue
-		}
-		found := lcs.DiffRunes(x[block.from:block.to], y[block.start:block.end])
-		for _, d := range slices.Backward(found) {
-			c := change{block.from + d.Start, block.from + d.End, block.start + d.ReplStart, block.start + d.ReplEnd}
-			pending = append(pending, c)
-		}
-		if len(found) == 1 && pending[len(pending)-1] == block { // nothing in common
-			pending = pending[:len(pending)-1]
-			out = append(out, block)
-		}
-	}
-	return slices.DeleteFunc(out, func(c change) bool { return c.from == c.to && c.start == c.end })
 }
 
 // linesOf is where the lines begin, and the end of the last.
