@@ -40,7 +40,7 @@ func followTheModel(t *testing.T, seed uint64, edits, long, each int) {
 			t.Fatalf("seed %d: %v: %v", seed, d, err)
 		}
 		model = modelApply(model, d)
-		if err := doc.Broken(); err != nil {
+		if err := doc.Sound(); err != nil {
 			t.Fatalf("seed %d, edit %d: after %v: %v", seed, i, d, err)
 		}
 		if doc.Len() != len(model) {

@@ -22,7 +22,7 @@ func (c cell) units() int {
 	return 1
 }
 
-func plainContent(cells []cell) ot.Delta {
+func contentOf(cells []cell) ot.Delta {
 	d := ot.New()
 	var text strings.Builder
 	for i, c := range cells {
@@ -109,7 +109,7 @@ func (w *writer) edit(t *testing.T) {
 			for i := range put {
 				put[i] = w.cell()
 			}
-			d = d.Concat(plainContent(put))
+			d = d.Concat(contentOf(put))
 			cells = append(cells, put...)
 		case 2:
 			n := min(rest, 1+w.IntN(4))
@@ -177,10 +177,10 @@ func (w *writer) fail(t *testing.T) {
 }
 
 func (w *writer) check(t *testing.T) {
-	if err := w.doc.Broken(); err != nil {
+	if err := w.doc.Sound(); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := w.doc.AppendJSON(nil), plainContent(w.cells).AppendJSON(nil); !bytes.Equal(got, want) {
+	if got, want := w.doc.AppendJSON(nil), contentOf(w.cells).AppendJSON(nil); !bytes.Equal(got, want) {
 		t.Fatalf("the content is\n%s, not\n%s", got, want)
 	}
 }
@@ -197,7 +197,7 @@ func TestEditsBesideTheLastOneAreWhatThePlainModelSays(t *testing.T) {
 		if first.typ == ot.Rich {
 			first.cells = append(first.cells, cell{char: '\n'})
 		}
-		doc, err := ot.DocumentOf(first.typ, plainContent(first.cells))
+		doc, err := ot.DocumentOf(first.typ, contentOf(first.cells))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +219,7 @@ func TestEditsBesideTheLastOneAreWhatThePlainModelSays(t *testing.T) {
 			default:
 				w.edit(t)
 			}
-			if err := w.doc.Broken(); err != nil {
+			if err := w.doc.Sound(); err != nil {
 				t.Fatalf("seed %d, edit %d: %v", seed, i, err)
 			}
 			if i%20 == 0 {

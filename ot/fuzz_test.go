@@ -109,7 +109,7 @@ func FuzzApply(f *testing.F) {
 			if got := doc.Delta(); !same(modelOf(got), model) || doc.Len() != len(model) {
 				t.Fatalf("%v gives %v, not %v", d, got, deltaOf(model))
 			}
-			if err := doc.Broken(); err != nil {
+			if err := doc.Sound(); err != nil {
 				t.Fatalf("after %v: %v", d, err)
 			}
 			if !bytes.Equal(doc.AppendJSON(nil), doc.Delta().AppendJSON(nil)) {

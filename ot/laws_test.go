@@ -51,7 +51,7 @@ func apply(t *testing.T, typ ot.Type, content ot.Delta, edits ...ot.Delta) []uni
 		if got := doc.Delta(); !same(modelOf(got), model) || doc.Len() != len(model) {
 			t.Fatalf("%v gives %v, and not %v", d, got, deltaOf(model))
 		}
-		if err := doc.Broken(); err != nil {
+		if err := doc.Sound(); err != nil {
 			t.Fatalf("%v: %v", d, err)
 		}
 	}

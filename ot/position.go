@@ -2,63 +2,66 @@ package ot
 
 import "unicode/utf8"
 
-// Positions count UTF-16 units everywhere else. Text() is indexed by bytes in Go, and by code points in
-// other places. An embed counts one unit and one code point, and has no byte in Text(). A position inside
-// a character is moved before it, one past the end to the end. Each call takes logarithmic time.
+// Positions are counted in UTF-16 units, and by others in bytes or in code points of the text; an embed is one unit,
+// one code point, and no byte. A position inside a character is taken as the character's beginning, one past the end as
+// the end. Each conversion takes time in proportion to the logarithm of the content.
 
-// UnitAt is the UTF-16 unit at which code point n of the content begins.
-func (doc *Document) UnitAt(n int) int { return doc.convert(n, size.points, size.inUnits) }
+// UnitAt is the UTF-16 unit at which code point n begins.
+func (doc *Document) UnitAt(n int) int { return doc.root.find(n, points).units }
 
-// PointAt is the code point that begins at a UTF-16 unit of the content.
-func (doc *Document) PointAt(unit int) int { return doc.convert(unit, size.inUnits, size.points) }
+// UnitAtByte is the UTF-16 unit at which byte n of Text begins, behind the embeds that stand there.
+func (doc *Document) UnitAtByte(n int) int { return doc.root.find(n, bytesOf).units }
 
-// ByteAt is the byte of Text() at which what stands at a UTF-16 unit begins.
-func (doc *Document) ByteAt(unit int) int { return doc.convert(unit, size.inUnits, size.inBytes) }
+// PointAt is the number of code points before a UTF-16 unit.
+func (doc *Document) PointAt(unit int) int { return points(doc.root.find(unit, unitsIn)) }
 
-// UnitAtByte is the UTF-16 unit of what begins at a byte of Text(): the first, where embeds stand before it.
-func (doc *Document) UnitAtByte(n int) int { return doc.convert(n, size.inBytes, size.inUnits) }
+// ByteAt is the number of bytes of Text before a UTF-16 unit.
+func (doc *Document) ByteAt(unit int) int { return doc.root.find(unit, unitsIn).bytes }
 
-func (s size) inUnits() int { return s.units }
-func (s size) inBytes() int { return s.bytes }
-func (s size) points() int  { return s.units - s.pairs }
+func points(s size) int  { return s.units - s.pairs }
+func bytesOf(s size) int { return s.bytes }
+func unitsIn(s size) int { return s.units }
 
-// convert is how long in one way of counting the content is up to position n in another.
-func (doc *Document) convert(n int, from, to func(size) int) int {
-	reached := 0
-	passes := func(s size) bool {
-		if n <= 0 || from(s) > n {
-			return false
-		}
-		n -= from(s)
-		reached += to(s)
-		return true
-	}
-	at := doc.root
-	for at.kids != nil {
+// find is the size of what lies before position n, counted by of.
+func (n *node) find(at int, of func(size) int) (before size) {
+	for n.kids != nil {
 		i := 0
-		for i < len(at.kids)-1 && passes(at.kids[i].size) {
+		for i < len(n.kids) && of(before)+of(n.kids[i].size) <= at {
+			before.add(n.kids[i].size)
 			i++
 		}
-		at = at.kids[i]
+		if i == len(n.kids) {
+			return before
+		}
+		n = n.kids[i]
 	}
-	text := at.text
-	for _, r := range at.runs {
-		whole := size{units: r.units, bytes: r.bytes}
-		if r.bytes > r.units {
-			whole.pairs = pairs(text[:r.bytes])
+	text := n.text
+	for i := range n.runs {
+		r := &n.runs[i]
+		whole := size{units: r.units, bytes: r.bytes, pairs: pairs(text[:r.bytes])}
+		if of(before)+of(whole) > at {
+			before.add(r.find(text[:r.bytes], at-of(before), of))
+			break
 		}
-		if passes(whole) {
-			text = text[r.bytes:]
-			continue
-		}
-		for part := text[:r.bytes]; len(part) > 0; {
-			_, width := utf8.DecodeRune(part)
-			if !passes(size{units: 1 + width/4, bytes: width, pairs: width / 4}) {
-				break
-			}
-			part = part[width:]
-		}
-		break
+		before.add(whole)
+		text = text[r.bytes:]
 	}
-	return reached
+	return before
+}
+
+func (r *run) find(text []byte, at int, of func(size) int) (before size) {
+	if r.bytes == r.units {
+		at = max(at, 0)
+		return size{units: at, bytes: at}
+	}
+	for len(text) > 0 {
+		_, n := utf8.DecodeRune(text)
+		next := before
+		next.add(sizeOf(string(text[:n])))
+		if of(next) > at {
+			break
+		}
+		before, text = next, text[n:]
+	}
+	return before
 }
