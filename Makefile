@@ -12,7 +12,7 @@ FUZZTIME ?= 10m
 TRACES ?= ../shared/traces
 SEEDS ?= 1000000
 
-.PHONY: help build run test test-go test-frontend check fuzz sim bench clean tools frontend
+.PHONY: help build run test test-go test-frontend check fuzz mutants sim bench clean tools frontend
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,14 +50,17 @@ test-frontend: $(MODULES)
 test-go: build
 	go test -timeout 10m ./ot
 	go test -race -timeout 14m $$(go list ./... | grep -v /ot$$)
-	go test -race -timeout 10m ./ot -ot.cases 3000
+	go test -race -timeout 10m ./ot -ot.cases 5000 -ot.vectors 5000 -ot.exhaustive 1
 
-fuzz: build ## the fuzz targets, FUZZTIME each (10m)
+fuzz: build ## the fuzz targets, FUZZTIME each (10m), and the laws of ot at full count
 	@for target in $$(grep -rhoE '^func Fuzz[A-Za-z]+' ot collab --include='*_test.go' | awk '{print $$2}'); do \
 	  pkg=$$(dirname $$(grep -rlE "^func $$target\(" ot collab --include='*_test.go')); \
-	  echo "$$target in $$pkg"; go test -run xxx -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$pkg; \
+	  echo "$$target in $$pkg"; go test -run xxx -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./$$pkg; \
 	done
-	go test -timeout 0 ./ot -ot.cases 1000000
+	go test -timeout 0 -v ./ot -ot.cases 1000000 -ot.vectors 200000 -ot.exhaustive 3
+
+mutants: $(MODULES) ## bugs planted in ot, of which the tests must catch each
+	go test -timeout 0 -v -run Planted ./ot -ot.mutants
 
 sim: ## whole systems simulated from SEEDS seeds (1000000)
 	go test -timeout 0 ./collab -run NothingIsLost -sim.seeds $(SEEDS) -sim.from $${RANDOM}000000 -v

@@ -47,7 +47,8 @@ func (c Component) Len() int {
 // are called on, so go on with what they return.
 func New() Delta { return nil }
 
-// Insert appends text.
+// Insert appends text, with attributes where any are given. Here and in the other builders numbers of every kind
+// are taken as values, and become float64, as Decode gives them.
 func (d Delta) Insert(text string, attrs ...Attributes) Delta {
 	if text == "" {
 		return d
@@ -57,7 +58,7 @@ func (d Delta) Insert(text string, attrs ...Attributes) Delta {
 
 // InsertEmbed appends an embed.
 func (d Delta) InsertEmbed(embed Embed, attrs ...Attributes) Delta {
-	return d.push(Component{Embed: embed, Attributes: given(attrs)})
+	return d.push(Component{Embed: decodedObject(embed), Attributes: given(attrs)})
 }
 
 // Retain passes over n units, and sets attributes on them where there are any. A null value removes one.
@@ -78,7 +79,7 @@ func (d Delta) Delete(n int) Delta {
 
 func given(attrs []Attributes) Attributes {
 	if len(attrs) > 0 && len(attrs[0]) > 0 {
-		return attrs[0]
+		return decodedObject(attrs[0])
 	}
 	return nil
 }
@@ -150,20 +151,43 @@ func (d Delta) Growth() int {
 	return n
 }
 
-// Slice is the part of a content from unit from to unit to.
+// Slice is the part of a delta from unit from to unit to, counted along its components; of a content, those units.
+// Positions inside a surrogate pair are moved behind it.
 func (d Delta) Slice(from, to int) Delta {
 	var out Delta
-	it := iterate(d)
-	for at := 0; at < to && it.more(); {
-		if at < from {
-			at += it.next(min(from-at, it.left)).Len()
+	at := 0
+	for _, c := range d {
+		if at >= to {
+			break
+		}
+		n := c.Len()
+		first, last := max(from-at, 0), min(to-at, n)
+		at += n
+		if first >= last {
 			continue
 		}
-		c := it.next(min(to-at, it.left))
-		at += c.Len()
+		switch {
+		case c.Insert != "":
+			if c.Insert = c.Insert[byteBehind(c.Insert, first):byteBehind(c.Insert, last)]; c.Insert == "" {
+				continue
+			}
+		case c.Retain > 0:
+			c.Retain = last - first
+		case c.Delete > 0:
+			c.Delete = last - first
+		}
 		out = append(out, c)
 	}
 	return out
+}
+
+// byteBehind is the byte at which unit n begins, or ends where that is the middle of a surrogate pair.
+func byteBehind(text string, n int) int {
+	at, inside := offset(text, n)
+	if inside {
+		at += 4
+	}
+	return at
 }
 
 // Concat appends other as it is.

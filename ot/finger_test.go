@@ -22,7 +22,7 @@ func (c cell) units() int {
 	return 1
 }
 
-func deltaOf(cells []cell) ot.Delta {
+func contentOf(cells []cell) ot.Delta {
 	d := ot.New()
 	var text strings.Builder
 	for i, c := range cells {
@@ -109,7 +109,7 @@ func (w *writer) edit(t *testing.T) {
 			for i := range put {
 				put[i] = w.cell()
 			}
-			d = d.Concat(deltaOf(put))
+			d = d.Concat(contentOf(put))
 			cells = append(cells, put...)
 		case 2:
 			n := min(rest, 1+w.IntN(4))
@@ -180,7 +180,7 @@ func (w *writer) check(t *testing.T) {
 	if err := w.doc.Sound(); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := w.doc.AppendJSON(nil), deltaOf(w.cells).AppendJSON(nil); !bytes.Equal(got, want) {
+	if got, want := w.doc.AppendJSON(nil), contentOf(w.cells).AppendJSON(nil); !bytes.Equal(got, want) {
 		t.Fatalf("the content is\n%s, not\n%s", got, want)
 	}
 }
@@ -197,7 +197,7 @@ func TestEditsBesideTheLastOneAreWhatThePlainModelSays(t *testing.T) {
 		if first.typ == ot.Rich {
 			first.cells = append(first.cells, cell{char: '\n'})
 		}
-		doc, err := ot.DocumentOf(first.typ, deltaOf(first.cells))
+		doc, err := ot.DocumentOf(first.typ, contentOf(first.cells))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -157,6 +157,10 @@ func (n *node) put(at int, s string) {
 	}
 	n.text = n.text[:len(old)+len(s)]
 	copy(n.text[at+len(s):], old[at:])
+	if len(s) == 1 {
+		n.text[at] = s[0]
+		return
+	}
 	copy(n.text[at:], s)
 }
 

@@ -9,7 +9,7 @@ import "unicode/utf8"
 // UnitAt is the UTF-16 unit at which code point n begins.
 func (doc *Document) UnitAt(n int) int { return doc.root.find(n, points).units }
 
-// UnitAtByte is the UTF-16 unit at which byte n of Text begins.
+// UnitAtByte is the UTF-16 unit at which byte n of Text begins, behind the embeds that stand there.
 func (doc *Document) UnitAtByte(n int) int { return doc.root.find(n, bytesOf).units }
 
 // PointAt is the number of code points before a UTF-16 unit.

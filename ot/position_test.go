@@ -1,61 +1,67 @@
 package ot_test
 
 import (
-	"math/rand/v2"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/weft-collab/weft/ot"
 )
 
-// Each boundary between characters is counted along the plain content, and held against what Document says of it.
-func TestPositionsAreConvertedBothWays(t *testing.T) {
-	for seed := range uint64(20) {
-		w := writer{Rand: rand.New(rand.NewPCG(seed, 4)), typ: ot.Rich}
-		for range w.IntN(5000) {
-			w.cells = append(w.cells, w.cell())
+func TestPositionsAreConverted(t *testing.T) {
+	for seed := range uint64(16) {
+		g := seeded(seed, 7)
+		typ := []ot.Type{ot.Rich, ot.Text}[seed%2]
+		doc := ot.NewDocument(typ)
+		model := modelOf(doc.Delta())
+		for range 40 {
+			d := g.edit(typ, model, 1+g.IntN(6))
+			if g.IntN(4) == 0 { // over several leaves
+				d = ot.New().Retain(g.place(typ, model)).Insert(strings.Repeat(g.text()+"b😀", g.IntN(150)))
+			}
+			if err := doc.Apply(d); err != nil {
+				t.Fatal(err)
+			}
+			model = modelApply(model, d)
 		}
-		content := deltaOf(append(w.cells, cell{char: '\n'}))
-		doc, err := ot.DocumentOf(ot.Rich, content)
-		if err != nil {
-			t.Fatal(err)
-		}
-		unit, point, byt := 0, 0, 0
-		step := func(units, points, bytes int) {
-			for inside := range units { // of a pair too
-				if doc.PointAt(unit+inside) != point || doc.ByteAt(unit+inside) != byt {
-					t.Fatalf("seed %d: unit %d is point %d and byte %d, not %d and %d", seed, unit+inside,
-						doc.PointAt(unit+inside), doc.ByteAt(unit+inside), point, byt)
-				}
-			}
-			if got := doc.UnitAt(point); got != unit {
-				t.Fatalf("seed %d: point %d is unit %d, not %d", seed, point, got, unit)
-			}
-			for inside := range bytes {
-				if got := doc.UnitAtByte(byt + inside); got != unit {
-					t.Fatalf("seed %d: byte %d is unit %d, not %d", seed, byt+inside, got, unit)
-				}
-			}
-			unit, point, byt = unit+units, point+points, byt+bytes
-		}
-		for _, c := range content {
-			if c.Embed != nil {
-				step(1, 1, 0)
-			}
-			for _, r := range c.Insert {
-				step(ot.Units(string(r)), 1, utf8.RuneLen(r))
+		converted(t, doc, model)
+	}
+}
+
+// converted holds every position of a document to a count along its units.
+func converted(t *testing.T, doc *ot.Document, model []unit) {
+	point, byte := 0, 0
+	text := doc.Text()
+	for i := 0; i < len(model); {
+		width, units := 0, 1
+		if model[i].embed == "" {
+			_, width = utf8.DecodeRuneInString(text[byte:])
+			if width == 4 {
+				units = 2
 			}
 		}
-		if doc.Len() != unit || len(doc.Text()) != byt {
-			t.Fatalf("seed %d: %d units and %d bytes, not %d and %d", seed, doc.Len(), len(doc.Text()), unit, byt)
-		}
-		for _, past := range []int{0, 1, 1000} {
-			if doc.UnitAt(point+past) != unit || doc.UnitAtByte(byt+past) != unit || doc.PointAt(unit+past) != point || doc.ByteAt(unit+past) != byt {
-				t.Fatalf("seed %d: %d past the end is not the end", seed, past)
+		for inside := range units {
+			if got := [2]int{doc.PointAt(i + inside), doc.ByteAt(i + inside)}; got != [2]int{point, byte} {
+				t.Fatalf("unit %d is point %d and byte %d, not %d and %d", i+inside, got[0], got[1], point, byte)
 			}
 		}
-		if doc.UnitAt(-1) != 0 || doc.UnitAtByte(-1) != 0 || doc.PointAt(-1) != 0 || doc.ByteAt(-1) != 0 {
-			t.Fatalf("seed %d: before the beginning is not the beginning", seed)
+		if got := doc.UnitAt(point); got != i {
+			t.Fatalf("point %d is unit %d, not %d", point, got, i)
 		}
+		for inside := range width {
+			if got := doc.UnitAtByte(byte + inside); got != i {
+				t.Fatalf("byte %d is unit %d, not %d", byte+inside, got, i)
+			}
+		}
+		i, point, byte = i+units, point+1, byte+width
+	}
+	for _, past := range []int{0, 1, 1000} {
+		got := [4]int{doc.UnitAt(point + past), doc.PointAt(len(model) + past), doc.ByteAt(len(model) + past), doc.UnitAtByte(byte + past)}
+		if got != [4]int{len(model), point, byte, len(model)} {
+			t.Fatalf("%d past the end: %v, not %v", past, got, [4]int{len(model), point, byte, len(model)})
+		}
+	}
+	if got := [4]int{doc.UnitAt(-1), doc.PointAt(-1), doc.ByteAt(-1), doc.UnitAtByte(-1)}; got != [4]int{} {
+		t.Fatalf("before the beginning: %v", got)
 	}
 }

@@ -32,6 +32,9 @@ func (n *node) sound() error {
 			if r.units != units(text) && (r.embed == nil || r.units != 1 || r.bytes != 0) || r.units == 0 {
 				return fmt.Errorf("run %d has %d units and %q", i, r.units, text)
 			}
+			if i > 0 && r.embed == nil && n.runs[i-1].embed == nil && n.runs[i-1].same(r.attrs) {
+				return fmt.Errorf("runs %d and %d have equal attributes", i-1, i)
+			}
 			sum.add(size{r.units, r.bytes, pairs(text)})
 		}
 		if sum != n.size || sum.bytes != len(n.text) {

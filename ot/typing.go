@@ -11,12 +11,12 @@ func (d Delta) lead() (int, Delta) {
 	return 0, d
 }
 
-// behind is a delta that passes n units and then does what d does.
+// behind is a delta that passes n units and then does what d does, if anything.
 func (d Delta) behind(n int) Delta {
 	switch {
 	case len(d) == 1 && n > 0: // by far the most
 		return Delta{{Retain: n}, d[0]}
-	case n > 0:
+	case n > 0 && len(d) > 0:
 		out := make(Delta, len(d)+1)
 		out[0].Retain = n
 		copy(out[1:], d)
