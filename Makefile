@@ -10,7 +10,7 @@ PAGE_SOURCES := $(shell find frontend/src frontend/public -type f) $(wildcard fr
 FUZZTIME ?= 10m
 SEEDS ?= 1000000
 
-.PHONY: help build run test test-go test-frontend check fuzz sim bench clean tools frontend
+.PHONY: help build run test test-go test-frontend check fuzz sim mutants bench clean tools frontend
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,7 @@ test-frontend: $(MODULES)
 # The laws of ot run without the race detector at full count, and with it at a tenth.
 test-go: build
 	go test -timeout 10m ./ot
+	go test -timeout 10m ./collab -run NothingIsLost -sim.seeds 10000
 	go test -race -timeout 14m $$(go list ./... | grep -v /ot$$)
 	go test -race -timeout 10m ./ot -ot.cases 3000
 
@@ -59,6 +60,9 @@ fuzz: build ## the fuzz targets, FUZZTIME each (10m)
 
 sim: ## whole systems simulated from SEEDS seeds (1000000)
 	go test -timeout 0 ./collab -run NothingIsLost -sim.seeds $(SEEDS) -sim.from $${RANDOM}000000 -v
+
+mutants: ## bugs planted in the engine, each to be found within 1000 simulations
+	go test -timeout 0 ./collab -run PlantedBugs -mutants -v
 
 bench: ## benchmarks of ot and of the engine
 	go test -run xxx -bench . -benchmem ./ot ./collab/...
