@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -266,20 +265,6 @@ func (h *history) checkSnapshot(ctx context.Context, t *testing.T, store collab.
 	if err != nil || string(content.AppendJSON(nil)) != truth {
 		t.Errorf("the snapshot of version %d and the log after it give another content (%v)", snapshot.Version, err)
 	}
-}
-
-// delays are how long edits took to reach a client of another author, the shortest first.
-func (h *history) delays() []time.Duration {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var all []time.Duration
-	for m, at := range h.arrived {
-		if made, ok := h.written[m]; ok {
-			all = append(all, at.Sub(made))
-		}
-	}
-	slices.Sort(all)
-	return all
 }
 
 // close ends the clients.
