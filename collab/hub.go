@@ -85,7 +85,7 @@ func NewHub(c Config) *Hub {
 			limits: l, features: []string{}, sessions: c.SessionsPerDocument, batch: 1000, snapshotEvery: c.SnapshotEvery,
 			idleAfter: orTime(c.IdleAfter, 30*time.Second), slowAfter: orTime(c.SlowAfter, 10*time.Second),
 			storeAfter: orTime(c.StoreAfter, 2*time.Minute), tellEvery: 40 * time.Millisecond,
-			announceEvery: 10 * time.Second, forgetAfter: 25 * time.Second,
+			announceEvery: 10 * time.Second, forgetAfter: 25 * time.Second, tailOps: tailOps, loadedOps: loadedOps,
 		},
 	}
 }
@@ -249,16 +249,18 @@ func (h *Hub) release(l *loop) {
 }
 
 // unload lets go of a document unless somebody holds it; then it is asked again later.
-func (h *Hub) unload(l *loop) bool {
+// One that is finished is not found any more all the same: whoever comes has it loaded
+// anew, however long those whom it turned away take to leave.
+func (h *Hub) unload(l *loop, finished bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if l.refs > 0 {
-		l.vacant = true
-		return false
+	held := l.refs > 0
+	l.vacant = held
+	if (finished || !held) && h.docs[l.doc.id] == l {
+		delete(h.docs, l.doc.id)
+		h.bus.Unsubscribe(l.doc.id)
 	}
-	delete(h.docs, l.doc.id)
-	h.bus.Unsubscribe(l.doc.id)
-	return true
+	return !held
 }
 
 // Ready reports whether this node can take connections now.

@@ -185,7 +185,7 @@ func (l *loop) perform(effects []effect) (over bool) {
 			l.hub.counts.warnings.Add(1)
 			l.log.Warn(e.msg, "version", l.doc.head(), "err", e.err)
 		case effUnload:
-			over = l.hub.unload(l)
+			over = l.hub.unload(l, l.doc.phase == finished)
 		default:
 			l.start(e)
 		}
@@ -216,7 +216,7 @@ func (l *loop) start(e effect) {
 func ask(ctx context.Context, store Store, id string, e effect) event {
 	switch e := e.(type) {
 	case effLoad:
-		at, err := load(ctx, store, id)
+		at, err := load(ctx, store, id, e.tail)
 		return evLoaded{at, err}
 	case effCreate:
 		meta, err := store.Create(ctx, id, e.typ, nil)
@@ -272,9 +272,9 @@ func headOf(ctx context.Context, store Store, id string) (Head, error) {
 	return head, nil
 }
 
-// load rebuilds a document from the newest snapshot and the log after it. The
-// operation that made the head is in the tail, unless the log was folded there.
-func load(ctx context.Context, store Store, id string) (loaded, error) {
+// load rebuilds a document from the newest snapshot and the log after it, and brings
+// the last operations of the log, unless they were folded away.
+func load(ctx context.Context, store Store, id string, last int) (loaded, error) {
 	meta, err := store.Meta(ctx, id)
 	if err != nil {
 		return loaded{}, err
@@ -284,7 +284,7 @@ func load(ctx context.Context, store Store, id string) (loaded, error) {
 		return loaded{}, err
 	}
 	out := loaded{meta: meta, snapshot: at, content: content}
-	from := max(meta.Folded, meta.Version-64)
+	from := max(meta.Folded, meta.Version-int64(last))
 	ops, err := store.Log(ctx, id, from, int(meta.Version-from), 0)
 	if errors.Is(err, ErrGone) { // folded meanwhile
 		return out, nil
