@@ -59,6 +59,9 @@ func (m measured) median(name, unit string) (benchmath.Summary, bool) {
 	return benchmath.AssumeNothing.Summary(benchmath.NewSample(slices.Clone(values), &thresholds), 0.95), true
 }
 
+// least of the values of a benchmark that was measured.
+func (m measured) least(name, unit string) float64 { return slices.Min(m.values[name][unit]) }
+
 // describe says what was measured on, and when.
 func describe(m measured, begun time.Time, load string) (string, error) {
 	node, err := exec.Command("node", "--version").Output()
