@@ -9,7 +9,7 @@ var (
 		"store failed before the commit", "store failed after the commit", "store failed at something else",
 		"vanished with an operation in flight", "came back on another node with an operation in flight", "sent twice", "reloaded",
 		"an edit was lost before it was saved", "killed", "died between two effects", "died between the commit and its acknowledgement",
-		"restarted", "drained", "drained to the end", "evicted", "held while it wanted to unload", "window stayed shut",
+		"restarted", "drained", "drained to the end", "evicted", "held while it wanted to unload", "a client stopped reading", "window stayed shut", "session ended: slow",
 		"snapshot raced an append", "log compacted", "log compacted under a client that was away", "an append between two calls of a reader",
 		"content with unsent edits", "content without the operation in flight", "a tab was duplicated", "backup restored",
 		"a copy pending on this node", "a copy pending on another node", "rebased over five or more", "compared otherwise",
