@@ -3,7 +3,6 @@ package collab
 import (
 	"flag"
 	"fmt"
-	"maps"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -12,7 +11,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("sim.seeds", 300, "how many simulations to run")
+	simSeeds = flag.Int("sim.seeds", 500, "how many simulations to run")
 	simFrom  = flag.Uint64("sim.from", 1, "the first seed; with -sim.seeds 1 and -v every event is told")
 )
 
@@ -131,6 +130,5 @@ func simWanted() map[string]int {
 	for _, what := range simSeldom {
 		wanted[what] = 5000
 	}
-	maps.Copy(wanted, simRare)
 	return wanted
 }
