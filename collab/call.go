@@ -86,16 +86,31 @@ func (h *Hub) Read(ctx context.Context, id Identity, doc string, v int64) (Docum
 }
 
 func (h *Hub) readAt(ctx context.Context, doc string, v int64) (Document, error) {
-	meta, err := h.store.Meta(ctx, doc)
+	got, err := ReadAt(ctx, h.store, doc, v)
+	var known *protocol.Error
+	if err != nil && !errors.As(err, &known) {
+		err = h.failure("read", doc, err)
+	}
+	return got, err
+}
+
+// ReadAt rebuilds the content at version v from the store, or at the head where v is
+// negative. A version that there is not yet is a *protocol.Error, BadVersion; one that
+// was folded away is ErrGone.
+func ReadAt(ctx context.Context, store Store, doc string, v int64) (Document, error) {
+	meta, err := store.Meta(ctx, doc)
 	if err != nil {
-		return Document{}, h.failure("read", doc, err)
+		return Document{}, err
+	}
+	if v < 0 {
+		v = meta.Version
 	}
 	if v > meta.Version {
 		return Document{}, refusal(protocol.Error{Code: protocol.BadVersion, Msg: fmt.Sprintf("the document is at version %d", meta.Version)})
 	}
-	_, content, err := contentAt(ctx, h.store, meta, v)
+	_, content, err := contentAt(ctx, store, meta, v)
 	if err != nil {
-		return Document{}, h.failure("read", doc, err)
+		return Document{}, err
 	}
 	meta.Version = v
 	return Document{meta, content.AppendJSON(nil)}, nil
@@ -157,7 +172,7 @@ func (h *Hub) Delete(ctx context.Context, id Identity, doc string, purge bool) e
 	if id.Role(doc) < Manage {
 		return forbidden("delete " + doc)
 	}
-	if err := h.store.Delete(ctx, doc, purge); err != nil {
+	if err := h.store.Delete(ctx, doc, id.User, purge); err != nil {
 		return h.failure("delete", doc, err)
 	}
 	h.bus.Publish(doc, deletedMessage())

@@ -39,6 +39,7 @@ type document struct {
 	id    string
 	meta  Meta // Type, Created, Updated; Version is head
 	phase phase
+	why   protocol.Error // what it was finished with
 	now   time.Time
 	out   []effect
 
@@ -173,7 +174,7 @@ func (d *document) handleOpen(ev event) {
 		d.handleAbsent(ev, false)
 		return
 	case finished:
-		d.refuse(ev, protocol.Error{Code: protocol.Unavailable, Msg: "the document is being closed here; come again", RetryMS: 1000})
+		d.refuse(ev, d.why)
 		return
 	}
 	switch ev := ev.(type) {
@@ -328,7 +329,7 @@ func (d *document) finish(why protocol.Error) {
 	if d.phase == finished {
 		return
 	}
-	d.phase = finished
+	d.phase, d.why = finished, why
 	for _, s := range d.everyone() {
 		d.turnAway(s, why)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weft-collab/weft/collab/protocol"
+	"github.com/weft-collab/weft/ot"
 )
 
 // Config is what a Hub is made of. Store and Verifier are required.
@@ -28,10 +29,11 @@ type Config struct {
 	SlowAfter           time.Duration // until a session that makes no progress is cut off; 0: 10 s
 	StoreAfter          time.Duration // until sessions are sent away when the store is gone; 0: 2 min
 	CheckEvery          time.Duration // between comparisons with the store's heads; 0: 3 s
+	Keep                time.Duration // how long single operations stay before they are folded; 0: for ever
 }
 
 // DefaultLimits suit a team.
-var DefaultLimits = protocol.Limits{Message: 1 << 20, Document: 4 << 20, Attributes: 4 << 10, OpsPerS: 100, Presence: 2 << 10}
+var DefaultLimits = protocol.Limits{Message: 1 << 20, Document: 4 << 20, Attributes: 4 << 10, OpsPerS: 100, Presence: 2 << 10, Components: ot.MaxComponents}
 
 // Hub serves documents on one node. Its methods may be called from any goroutine.
 type Hub struct {
@@ -42,6 +44,7 @@ type Hub struct {
 	rules    rules
 	limits   protocol.Limits
 	every    time.Duration
+	keep     time.Duration
 	soon     chan struct{}
 	away     chan bool
 	counts   counters
@@ -65,6 +68,7 @@ func NewHub(c Config) *Hub {
 	orDefault(&l.Attributes, DefaultLimits.Attributes)
 	orDefault(&l.OpsPerS, DefaultLimits.OpsPerS)
 	orDefault(&l.Presence, DefaultLimits.Presence)
+	orDefault(&l.Components, DefaultLimits.Components)
 	orDefault(&c.SessionsPerDocument, 1000)
 	orDefault(&c.OpsPerDocument, 50*l.OpsPerS)
 	if c.Bus == nil {
@@ -78,7 +82,7 @@ func NewHub(c Config) *Hub {
 	}
 	return &Hub{
 		store: c.Store, bus: c.Bus, verifier: c.Verifier, log: c.Logger, limits: l,
-		every: orTime(c.CheckEvery, 3*time.Second), soon: make(chan struct{}, 1), away: make(chan bool, 1),
+		every: orTime(c.CheckEvery, 3*time.Second), keep: c.Keep, soon: make(chan struct{}, 1), away: make(chan bool, 1),
 		docs: map[string]*loop{},
 		rules: rules{
 			limits: l, features: []string{}, sessions: c.SessionsPerDocument, batch: 1000, snapshotEvery: c.SnapshotEvery,
@@ -114,6 +118,9 @@ func (h *Hub) Run(ctx context.Context) error {
 		}
 	})
 	work.Go(func() { h.checkHeads(busCtx) })
+	if h.keep > 0 {
+		work.Go(func() { h.retain(busCtx) })
+	}
 	select {
 	case <-ctx.Done():
 	case <-failed:

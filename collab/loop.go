@@ -293,9 +293,9 @@ func load(ctx context.Context, store Store, id string, last int) (loaded, error)
 		return loaded{}, err
 	}
 	out := loaded{meta: meta, snapshot: at, content: content}
-	from := max(0, meta.Version-int64(last))
+	from := max(meta.Folded, meta.Version-int64(last))
 	ops, err := store.Log(ctx, id, from, int(meta.Version-from), 0)
-	if errors.Is(err, ErrGone) {
+	if errors.Is(err, ErrGone) { // folded meanwhile
 		return out, nil
 	}
 	if err != nil {
@@ -308,29 +308,45 @@ func load(ctx context.Context, store Store, id string, last int) (loaded, error)
 	return out, err
 }
 
-// contentAt rebuilds the content at version v, and says from which snapshot.
+// contentAt rebuilds the content at version v, and says from which snapshot. It is
+// ErrGone where v was folded and has no name.
 func contentAt(ctx context.Context, store Store, meta Meta, v int64) (from int64, content *ot.Document, err error) {
 	snap, err := store.Snapshot(ctx, meta.ID, v)
-	if err != nil {
-		return 0, nil, err
+	for err == nil {
+		content, err = contentFrom(ctx, store, meta, snap, v)
+		if !errors.Is(err, ErrGone) {
+			break
+		}
+		// Where the log was folded meanwhile there is a newer snapshot.
+		before := snap.Version
+		newer, again := store.Snapshot(ctx, meta.ID, v)
+		if again != nil || newer.Version <= before {
+			break
+		}
+		snap, err = newer, nil
 	}
-	content = ot.NewDocument(meta.Type)
+	return snap.Version, content, err
+}
+
+// contentFrom rebuilds the content at version v from a snapshot.
+func contentFrom(ctx context.Context, store Store, meta Meta, snap Snapshot, v int64) (*ot.Document, error) {
+	content := ot.NewDocument(meta.Type)
 	if snap.Content != nil {
 		delta, err := ot.Decode(snap.Content)
 		if err != nil {
-			return 0, nil, err
+			return nil, err
 		}
 		if content, err = ot.DocumentOf(meta.Type, delta); err != nil {
-			return 0, nil, err
+			return nil, err
 		}
 	}
 	for at := snap.Version; at < v; {
 		ops, err := store.Log(ctx, meta.ID, at, int(min(v-at, tailOps)), 8<<20)
 		if err != nil {
-			return 0, nil, err
+			return nil, err
 		}
 		if len(ops) == 0 {
-			return 0, nil, errors.New("the log ends before the version that the store names")
+			return nil, errors.New("the log ends before the version that the store names")
 		}
 		for _, op := range ops {
 			delta, err := ot.Decode(op.Delta)
@@ -338,10 +354,10 @@ func contentAt(ctx context.Context, store Store, meta Meta, v int64) (from int64
 				err = content.Apply(delta)
 			}
 			if err != nil {
-				return 0, nil, err
+				return nil, err
 			}
 		}
 		at += int64(len(ops))
 	}
-	return snap.Version, content, nil
+	return content, nil
 }

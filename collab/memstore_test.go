@@ -24,6 +24,7 @@ type memDoc struct {
 	ops     []Operation // from folded+1 on
 	clients map[string]ClientRow
 	snaps   []Snapshot
+	named   []NamedVersion
 }
 
 func newMemStore() *memStore { return &memStore{docs: map[string]*memDoc{}, now: time.Now} }
@@ -60,7 +61,9 @@ func (m *memStore) Meta(_ context.Context, doc string) (Meta, error) {
 	if err != nil {
 		return Meta{}, err
 	}
-	return d.meta, nil
+	meta := d.meta
+	meta.Folded = d.folded
+	return meta, nil
 }
 
 func (m *memStore) Append(_ context.Context, doc string, head int64, ops []Operation) error {
@@ -202,7 +205,7 @@ func (m *memStore) fold(doc string) bool {
 	return true
 }
 
-func (m *memStore) Delete(_ context.Context, doc string, purge bool) error {
+func (m *memStore) Delete(_ context.Context, doc, _ string, purge bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	d := m.docs[doc]

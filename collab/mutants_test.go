@@ -35,7 +35,23 @@ var mutants = []mutant{
 	var ops []logged
 	for _, op := range m.Ops[d.head()-m.V:] {`, `	var ops []logged
 	for _, op := range m.Ops[max(0, d.head()-m.V):] {`},
-	{"what the bus repeats is applied again", "node.go", "range m.Ops[d.head()-m.V:] {", "range m.Ops {"},
+	{"what the bus repeats is applied again", "node.go", `	if to <= d.head() {
+		return
+	}
+	if m.V > d.head() {
+		d.sync()
+		return
+	}
+	var ops []logged
+	for _, op := range m.Ops[d.head()-m.V:] {`, `	if to < d.head() {
+		return
+	}
+	if m.V > d.head() {
+		d.sync()
+		return
+	}
+	var ops []logged
+	for _, op := range m.Ops {`},
 	{"> became >= at the version of a hello", "greet.go", "case *h.V > d.head():", "case *h.V >= d.head():"},
 	{"<= became < at the version of a client's row", "greet.go", "if row.Version <= v {", "if row.Version < v {"},
 	{"a window is never opened again", "session.go", "	if d.phase == open && s.joined {\n		d.feed(s, nil)\n	}", ""},

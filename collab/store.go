@@ -16,6 +16,9 @@ var (
 	ErrDeleted  = errors.New("the document was deleted")
 	ErrConflict = errors.New("the head is not at the expected version")
 	ErrGone     = errors.New("the log no longer reaches back to that version")
+
+	// ErrNoSnapshot keeps a log from being folded where something could no longer be read.
+	ErrNoSnapshot = errors.New("there is no whole snapshot at a version that has to stay readable")
 )
 
 // isVerdict reports whether err is what a working store says, and not that it failed.
@@ -42,6 +45,7 @@ type Meta struct {
 	ID      string
 	Type    ot.Type
 	Version int64 // the head: how many operations the document has taken
+	Folded  int64 // the log begins after this version; 0 where nothing was folded
 	Created time.Time
 	Updated time.Time // of the last operation, or Created
 }
@@ -57,6 +61,23 @@ type ClientRow struct {
 type Snapshot struct {
 	Version int64
 	Content []byte
+}
+
+// NamedVersion is a version that somebody gave a name.
+type NamedVersion struct {
+	Version int64
+	Name    string
+	User    string    // who named it
+	At      time.Time // UTC, microseconds
+}
+
+// AuditEntry tells of a document that was deleted or purged.
+type AuditEntry struct {
+	At         time.Time // UTC
+	Action     string    // "delete" or "purge"
+	Doc        string
+	User       string // who did it
+	Operations int64  // that the document had taken
 }
 
 // Head is a document's version, as the store has it now.
@@ -105,12 +126,37 @@ type Store interface {
 	// Snapshot (Content nil) where there is none. A damaged one is never returned.
 	Snapshot(ctx context.Context, doc string, at int64) (Snapshot, error)
 
-	// PutSnapshot keeps a snapshot of a committed version. An equal version is kept once.
+	// PutSnapshot keeps a snapshot of a committed version. An equal version is kept
+	// once; one before what the log holds is let go.
 	PutSnapshot(ctx context.Context, doc string, s Snapshot) error
 
+	// Fold removes the operations up to version to, and the snapshots before it that
+	// stand at no named version, in one transaction, and returns how many operations
+	// that were: none where they are gone already. The rows of clients stay, and so
+	// does the newest operation: to lies below the head. ErrNoSnapshot, and nothing
+	// is removed, where there is no whole snapshot at to, or at a named version before it.
+	Fold(ctx context.Context, doc string, to int64) (int64, error)
+
+	// Foldable returns the ids of documents whose log, without its newest operation,
+	// begins with one that was stored before a time: those greater than after, in
+	// order, at most limit.
+	Foldable(ctx context.Context, before time.Time, after string, limit int) ([]string, error)
+
+	// NameVersion gives a version that can be read a name; the same name again
+	// changes nothing. ErrGone where it was folded.
+	NameVersion(ctx context.Context, doc string, v NamedVersion) error
+
+	// Versions returns the named versions, in order.
+	Versions(ctx context.Context, doc string) ([]NamedVersion, error)
+
 	// Delete deletes a document: its id is never used again. With purge its log,
-	// snapshots and client rows are removed for good, also where it was deleted before.
-	Delete(ctx context.Context, doc string, purge bool) error
+	// snapshots, names and client rows are removed for good, also where it was deleted
+	// before. In the same transaction the audit is told that by, a user's id, did it.
+	Delete(ctx context.Context, doc, by string, purge bool) error
+
+	// Audit returns what was deleted and purged, the newest first, at most limit; of
+	// one document, or of all where doc is "".
+	Audit(ctx context.Context, doc string, limit int) ([]AuditEntry, error)
 
 	// List returns documents that are not deleted whose id begins with prefix and
 	// is greater than after (byte order), in order, at most limit.

@@ -29,6 +29,20 @@ const (
 // ErrSchema is wrapped where a database is not at the schema of this binary.
 var ErrSchema = errors.New("the schema of the database is not that of this binary")
 
+// Older reports whether err says that a database has a schema that Up brings up to date.
+func Older(err error) bool {
+	var older *olderError
+	return errors.As(err, &older)
+}
+
+type olderError struct{ is, want int64 }
+
+func (e *olderError) Error() string {
+	return fmt.Sprintf("%v: it is at version %d, this binary needs %d; run `weft migrate`", ErrSchema, e.is, e.want)
+}
+
+func (e *olderError) Unwrap() error { return ErrSchema }
+
 func (d Database) provider(db *sql.DB) (*goose.Provider, error) {
 	folder, err := fs.Sub(files, string(d))
 	if err != nil {
@@ -74,7 +88,7 @@ func check(ctx context.Context, p *goose.Provider) error {
 	case err != nil:
 		return fmt.Errorf("reading the version of the schema: %w", err)
 	case is < want:
-		return fmt.Errorf("%w: it is at version %d, this binary needs %d; run `weft migrate`", ErrSchema, is, want)
+		return &olderError{is, want}
 	case is > want:
 		return fmt.Errorf("%w: it is at version %d, this binary knows %d; run a newer weft", ErrSchema, is, want)
 	}

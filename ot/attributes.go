@@ -8,6 +8,9 @@ func equalAttributes(a, b Attributes) bool {
 	if len(a) != len(b) {
 		return false
 	}
+	if len(a) == 0 {
+		return true
+	}
 	for k, v := range a {
 		w, ok := b[k]
 		if !ok || !equalValues(v, w) {

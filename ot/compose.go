@@ -1,29 +1,48 @@
 package ot
 
-import "math"
+// few is how many components go through a space on the stack, so that the result of an everyday
+// edit is one allocation of exactly its size.
+const few = 4
 
 // Compose is the edit that does d and then other:
 //
 //	apply(apply(x, d), other) = apply(x, d.Compose(other))
 func (d Delta) Compose(other Delta) Delta {
-	a, b := iterator{delta: d}, iterator{delta: other}
-	out := make(Delta, 0, len(d)+len(other))
+	if out, ok := d.composeTyped(other); ok {
+		return out
+	}
+	if n := len(d) + len(other); n > few {
+		return d.compose(other, make(Delta, 0, n))
+	}
+	var space [few]Component
+	return d.compose(other, space[:0]).fitted()
+}
+
+// compose appends the composition to out, which is empty.
+func (d Delta) compose(other, out Delta) Delta {
+	a, b := iterate(d), iterate(other)
 	for a.more() || b.more() {
 		switch {
 		case b.inserts():
-			out = out.push(b.next(math.MaxInt))
-		case a.more() && a.delta[a.at].Delete > 0:
-			out = out.push(a.next(math.MaxInt))
+			out = out.push(b.next(b.left))
+		case a.deletes():
+			out = out.push(a.next(a.left))
 		default:
-			n := min(a.rest(), b.rest())
-			mine, theirs := a.next(n), b.next(n)
-			switch {
-			case theirs.Retain > 0:
-				mine.Attributes = composeAttributes(mine.Attributes, theirs.Attributes, mine.Retain > 0)
-				out = out.push(mine)
-			case mine.Retain > 0:
-				out = out.push(Component{Delete: n})
+			n := min(a.left, b.left)
+			if b.deletes() {
+				if !a.inserts() {
+					out = out.push(Component{Delete: n})
+				}
+				a.skip(n)
+				b.skip(n)
+				continue
 			}
+			mine := a.next(n)
+			if attrs := b.attributes(); attrs != nil {
+				mine.Attributes = composeAttributes(mine.Attributes, attrs, mine.Retain > 0)
+			}
+			b.skip(n)
+			out = out.push(mine)
 		}
 	}
 	return out.Chop()
@@ -35,27 +54,47 @@ func (d Delta) Compose(other Delta) Delta {
 //
 //	apply(apply(x, a), a.Transform(b, true)) = apply(apply(x, b), b.Transform(a, false))
 func (d Delta) Transform(other Delta, priority bool) Delta {
-	a, b := iterator{delta: d}, iterator{delta: other}
-	out := make(Delta, 0, len(d)+len(other))
-	for a.more() || b.more() {
+	if out, ok := d.transformApart(other, priority); ok {
+		return out
+	}
+	if n := len(d) + len(other); n > few {
+		return d.transform(other, priority, make(Delta, 0, n))
+	}
+	var space [few]Component
+	return d.transform(other, priority, space[:0]).fitted()
+}
+
+// transform appends what other becomes to out, which is empty.
+func (d Delta) transform(other Delta, priority bool, out Delta) Delta {
+	a, b := iterate(d), iterate(other)
+	for b.more() {
 		switch {
 		case a.inserts() && (priority || !b.inserts()):
-			out = out.push(Component{Retain: a.next(math.MaxInt).Len()})
+			out = out.push(Component{Retain: a.left})
+			a.skip(a.left)
 		case b.inserts():
-			out = out.push(b.next(math.MaxInt))
+			out = out.push(b.next(b.left))
 		default:
-			n := min(a.rest(), b.rest())
-			mine, theirs := a.next(n), b.next(n)
+			n := min(a.left, b.left)
 			switch {
-			case mine.Delete > 0: // what it deletes, the other can neither delete nor format
-			case theirs.Delete > 0:
-				out = out.push(theirs)
+			case a.deletes(): // what it deletes, the other can neither delete nor format
+			case b.deletes():
+				out = out.push(Component{Delete: n})
 			default:
-				out = out.push(Component{Retain: n, Attributes: transformAttributes(mine.Attributes, theirs.Attributes, priority)})
+				out = out.push(Component{Retain: n, Attributes: transformAttributes(a.attributes(), b.attributes(), priority)})
 			}
+			a.skip(n)
+			b.skip(n)
 		}
 	}
 	return out.Chop()
+}
+
+// fitted is a copy of d of exactly its size.
+func (d Delta) fitted() Delta {
+	out := make(Delta, len(d))
+	copy(out, d)
+	return out
 }
 
 // TransformPosition is where position index, in UTF-16 units, is after d. What

@@ -1,18 +1,18 @@
 package ot
 
 import (
+	"fmt"
 	"strings"
-	"unicode/utf16"
-	"unicode/utf8"
 )
 
 // Document is a content of one type. An edit takes time in proportion to its own
 // size and to the logarithm of the content's. A Document is edited by one goroutine
 // at a time; a Clone may be read by another while the original is edited.
 type Document struct {
-	typ   Type
-	root  *node
-	owner *owner
+	typ    Type
+	root   *node
+	owner  *owner
+	finger finger
 }
 
 // NewDocument is a newborn document: "\n" for Rich, empty for Text.
@@ -30,25 +30,28 @@ func NewDocument(t Type) *Document {
 func DocumentOf(t Type, content Delta) (*Document, error) {
 	doc := &Document{typ: t, owner: new(owner)}
 	doc.root = &node{owner: doc.owner}
+	at := 0
 	for i, c := range content {
 		if !c.IsInsert() {
-			return nil, &Error{Component: i, Offset: -1, Want: "inserts only, in a content"}
+			return nil, &Error{Component: i, Offset: at, Want: "inserts only, in a content"}
 		}
-		if err := t.check(i, c); err != nil {
+		if err := t.check(i, at, c); err != nil {
 			return nil, err
 		}
+		at += c.Len()
 	}
 	if t == Rich && (len(content) == 0 || !strings.HasSuffix(content[len(content)-1].Insert, "\n")) {
-		return nil, &Error{Component: len(content) - 1, Offset: -1, Want: "a newline at the end of rich content"}
+		return nil, &Error{Component: len(content) - 1, Offset: at, Want: "a newline at the end of rich content"}
 	}
 	doc.apply(content)
 	return doc, nil
 }
 
-// Clone is the same content, to be edited or read apart from doc. It costs nothing;
-// either side copies what it alters from now on.
+// Clone is the same content, to be edited or read apart from doc, also by another goroutine. It copies nothing. From
+// then on each side copies a node, of a kilobyte or two, when it alters it for the first time; a document that
+// was never cloned copies none. Clone counts as an edit of doc: the goroutine that edits doc calls it.
 func (doc *Document) Clone() *Document {
-	doc.owner = new(owner)
+	doc.owner, doc.finger = new(owner), finger{}
 	return &Document{typ: doc.typ, root: doc.root, owner: new(owner)}
 }
 
@@ -56,33 +59,20 @@ func (doc *Document) Clone() *Document {
 func (doc *Document) Type() Type { return doc.typ }
 
 // Len is the length of the content in UTF-16 units.
-func (doc *Document) Len() int { return doc.root.units }
-
-// check holds a component against the rules of the type.
-func (t Type) check(i int, c Component) *Error {
-	switch {
-	case t == Text && c.Attributes != nil:
-		return &Error{Component: i, Offset: -1, Want: "no attributes in a document of type text"}
-	case t == Text && c.Embed != nil:
-		return &Error{Component: i, Offset: -1, Want: "no embeds in a document of type text"}
-	case t == Rich && strings.IndexByte(c.Insert, '\r') >= 0:
-		return &Error{Component: i, Offset: -1, Want: "newlines as U+000A, without U+000D"}
-	}
-	return nil
-}
+func (doc *Document) Len() int { return doc.root.size.units }
 
 // Check reports, as an *Error, why d cannot be applied: it is longer than the
 // content, cuts a surrogate pair, or breaks a rule of the type.
 func (doc *Document) Check(d Delta) error {
 	at, length := 0, doc.Len()
 	for i, c := range d {
-		if err := doc.typ.check(i, c); err != nil {
+		if err := doc.typ.check(i, at, c); err != nil {
 			return err
 		}
 		n := c.Retain + c.Delete
 		switch {
 		case n > length-at:
-			return &Error{Component: i, Offset: at, Want: "no more length than the document has"}
+			return &Error{Component: i, Offset: at, Want: fmt.Sprintf("at most %d more units, not %d: the content has %d", length-at, n, length)}
 		case n == 0 && doc.typ == Rich && at == length:
 			return &Error{Component: i, Offset: at, Want: "nothing after the last newline"}
 		case c.Delete > 0 && doc.typ == Rich && at+n == length:
@@ -97,6 +87,9 @@ func (doc *Document) Check(d Delta) error {
 
 // Apply performs d as a whole, or returns the error of Check and leaves the content as it was.
 func (doc *Document) Apply(d Delta) error {
+	if doc.near(d) {
+		return nil
+	}
 	if err := doc.Check(d); err != nil {
 		return err
 	}
@@ -105,25 +98,11 @@ func (doc *Document) Apply(d Delta) error {
 }
 
 func (doc *Document) apply(d Delta) {
-	t := tree{doc.owner}
-	at := 0
-	for _, c := range d {
-		switch {
-		case c.IsInsert():
-			attrs := formatOf(composeAttributes(nil, c.Attributes, false))
-			r := run{bytes: len(c.Insert), units: c.Len(), attrs: attrs, embed: c.Embed}
-			doc.root = t.root(doc.root, at, at, &edit{insert: c.Insert, run: r})
-			at += r.units
-		case c.Delete > 0:
-			doc.root = t.root(doc.root, at, at+c.Delete, &edit{delete: true})
-		default:
-			if c.Attributes != nil {
-				doc.root = t.root(doc.root, at, at+c.Retain, &edit{attrs: c.Attributes})
-			}
-			at += c.Retain
-		}
-	}
+	doc.finger = finger{}
+	doc.root = doc.tree().apply(doc.root, d)
 }
+
+func (doc *Document) tree() tree { return tree{doc.owner} }
 
 // Delta is the content in normal form: inserts, equal neighbours merged.
 func (doc *Document) Delta() Delta { return doc.Slice(0, doc.Len()) }
@@ -201,33 +180,4 @@ func (doc *Document) AppendJSON(dst []byte) []byte {
 	})
 	finish()
 	return append(dst, ']')
-}
-
-// UnitAt is the UTF-16 unit at which code point n of the text begins, where an embed
-// counts as one; past the end, Len.
-func (doc *Document) UnitAt(n int) int {
-	unit := 0
-	doc.root.all(func(part []byte, r run) bool {
-		points := r.units
-		if r.bytes > r.units {
-			points = utf8.RuneCount(part)
-		}
-		if points <= n {
-			n -= points
-			unit += r.units
-			return true
-		}
-		for n > 0 { // inside this run
-			first, size := utf8.DecodeRune(part)
-			if r.bytes == r.units {
-				unit, n = unit+n, 0
-				break
-			}
-			unit += utf16.RuneLen(first)
-			part = part[size:]
-			n--
-		}
-		return false
-	})
-	return unit
 }

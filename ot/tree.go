@@ -1,7 +1,6 @@
 package ot
 
 import (
-	"math"
 	"slices"
 	"unicode/utf8"
 )
@@ -11,7 +10,9 @@ import (
 // node belongs to one owner, which alone may alter it; everybody else copies it
 // first. So a clone costs nothing until one side is edited.
 const (
-	leafBytes = 1024 // text of a leaf
+	leafBytes = 1536 // text of a leaf
+	leafGoal  = 1248 // text of a leaf that is written in order
+	slack     = 32   // room for more text in a new leaf
 	leafRuns  = 64   // runs of a leaf
 	fanout    = 32   // children of an inner node
 )
@@ -20,52 +21,42 @@ type owner struct{ _ byte }
 
 type node struct {
 	owner *owner
-	units int // UTF-16 units below
+	size  size // of all that is below
 
 	kids  []*node // of an inner node
-	sizes []int   // units of each kid
+	units []int   // of each kid
 
 	text []byte // of a leaf
 	runs []run
 }
 
-// A run is text, or one embed, with one set of attributes.
-type run struct {
-	bytes, units int
-	attrs        *format // nil for none
-	embed        Embed   // of an embed: bytes is 0 and units is 1
-}
-
-// format is a set of attributes that runs share.
-type format struct{ Attributes }
-
-func formatOf(a Attributes) *format {
-	if len(a) == 0 {
-		return nil
-	}
-	return &format{a}
-}
-
-func (f *format) attributes() Attributes {
-	if f == nil {
-		return nil
-	}
-	return f.Attributes
-}
-
-func (r run) same(f *format) bool {
-	return r.attrs == f || equalAttributes(r.attrs.attributes(), f.attributes())
-}
-
-// An edit is what happens to the units from one position to another: insert
-// where they are the same, else format, or delete.
+// An edit is a component as it is performed on the units from one position to
+// another, which are the same where it inserts.
 type edit struct {
-	insert string
-	run    run // of the insert
-	delete bool
-	attrs  Attributes // to compose onto what is there
+	*Component
+	units  int     // of an insert
+	format *format // of an insert
 
-	was, is *format // the last result of composing, for runs that share a format
+	was, is *format // the last result of formatting, for runs that share a format
+}
+
+func editOf(c *Component) edit {
+	if !c.IsInsert() {
+		return edit{Component: c}
+	}
+	e := edit{Component: c, units: 1}
+	if c.Embed == nil {
+		e.units = units(c.Insert)
+	}
+	if c.Attributes != nil {
+		e.format = formatOf(composeAttributes(nil, c.Attributes, false))
+	}
+	return e
+}
+
+// run is what an insert adds to a leaf.
+func (e *edit) run() run {
+	return run{bytes: len(e.Insert), units: e.units, attrs: e.format, embed: e.Embed}
 }
 
 // tree edits nodes on behalf of one owner.
@@ -75,15 +66,29 @@ func (t tree) own(n *node) *node {
 	if n.owner == t.owner {
 		return n
 	}
-	c := &node{owner: t.owner, units: n.units}
+	c := &node{owner: t.owner, size: n.size}
 	if n.kids != nil {
 		c.kids = append(make([]*node, 0, fanout+1), n.kids...)
-		c.sizes = append(make([]int, 0, fanout+1), n.sizes...)
+		c.units = append(make([]int, 0, fanout+1), n.units...)
 		return c
 	}
-	c.text = append(make([]byte, 0, len(n.text)+len(n.text)/8+32), n.text...)
+	c.text = append(room(len(n.text)+slack), n.text...)
 	c.runs = slices.Clone(n.runs)
 	return c
+}
+
+// apply performs d, which Check has taken, and returns what root has become.
+func (t tree) apply(root *node, d Delta) *node {
+	at := 0
+	for i := range d {
+		if c := &d[i]; c.Retain == 0 || c.Attributes != nil {
+			e := editOf(c)
+			root = t.root(root, at, at+c.Retain+c.Delete, &e)
+			at += e.units
+		}
+		at += d[i].Retain
+	}
+	return root
 }
 
 // root edits a whole tree.
@@ -108,9 +113,10 @@ func (t tree) group(nodes []*node) []*node {
 	parents := make([]*node, count)
 	for i := range parents {
 		kids := nodes[i*len(nodes)/count : (i+1)*len(nodes)/count]
-		p := &node{owner: t.owner, kids: make([]*node, 0, fanout+1), sizes: make([]int, 0, fanout+1)}
+		p := &node{owner: t.owner, kids: make([]*node, 0, fanout+1), units: make([]int, 0, fanout+1)}
 		for _, k := range kids {
-			p.kids, p.sizes, p.units = append(p.kids, k), append(p.sizes, k.units), p.units+k.units
+			p.kids, p.units = append(p.kids, k), append(p.units, k.size.units)
+			p.size.add(k.size)
 		}
 		parents[i] = p
 	}
@@ -120,52 +126,50 @@ func (t tree) group(nodes []*node) []*node {
 // edit performs e between two positions in n, and appends what n has become: one
 // node for the most part, none where all of it is deleted, several where it grew too large.
 func (t tree) edit(n *node, from, to int, e *edit, out []*node) []*node {
-	if e.delete && from <= 0 && to >= n.units {
+	if e.Delete > 0 && from <= 0 && to >= n.size.units {
 		return out
 	}
 	n = t.own(n)
 	if n.kids == nil {
-		t.leaf(n, max(from, 0), min(to, n.units), e)
-		return t.split(n, out)
+		n.edit(max(from, 0), min(to, n.size.units), e)
+		return t.split(n, e.IsInsert() && from+e.units == n.size.units, out)
 	}
 	var scratch [4]*node
 	at := 0
 	for i := 0; i < len(n.kids); {
-		size := n.sizes[i]
-		inside := from < at+size && to > at
+		units := n.units[i]
+		inside := from < at+units && to > at
 		if from == to {
-			inside = from <= at+size
+			inside = from <= at+units
 		}
 		if !inside {
 			if at > to {
 				break
 			}
-			at += size
+			at += units
 			i++
 			continue
 		}
+		was := n.kids[i].size
 		became := t.edit(n.kids[i], from-at, to-at, e, scratch[:0])
-		at += size
+		at += units
+		n.size.sub(was)
+		for _, k := range became {
+			n.size.add(k.size)
+		}
 		if len(became) == 1 {
-			n.kids[i], n.sizes[i] = became[0], became[0].units
-			n.units += became[0].units - size
+			n.kids[i], n.units[i] = became[0], became[0].size.units
 			i++
 		} else {
-			sizes := make([]int, len(became))
-			n.units -= size
-			for j, k := range became {
-				sizes[j] = k.units
-				n.units += k.units
-			}
 			n.kids = slices.Replace(n.kids, i, i+1, became...)
-			n.sizes = slices.Replace(n.sizes, i, i+1, sizes...)
+			n.units = slices.Replace(n.units, i, i+1, unitsOf(became)...)
 			i += len(became)
 		}
 		if from == to {
 			break
 		}
 	}
-	if e.delete {
+	if e.Delete > 0 {
 		t.join(n)
 	}
 	switch {
@@ -175,6 +179,14 @@ func (t tree) edit(n *node, from, to int, e *edit, out []*node) []*node {
 		return append(out, n)
 	}
 	return append(out, t.group(n.kids)...)
+}
+
+func unitsOf(nodes []*node) []int {
+	units := make([]int, len(nodes))
+	for i, n := range nodes {
+		units[i] = n.size.units
+	}
+	return units
 }
 
 // join merges small neighbours, after a deletion.
@@ -187,17 +199,17 @@ func (t tree) join(n *node) {
 			continue
 		}
 		a = t.own(a)
-		a.units += b.units
+		a.size.add(b.size)
 		if small {
 			a.text = append(a.text, b.text...)
 			for _, r := range b.runs {
 				a.runs = appendRun(a.runs, r)
 			}
 		} else {
-			a.kids, a.sizes = append(a.kids, b.kids...), append(a.sizes, b.sizes...)
+			a.kids, a.units = append(a.kids, b.kids...), append(a.units, b.units...)
 		}
-		n.kids[i], n.sizes[i] = a, a.units
-		n.kids, n.sizes = slices.Delete(n.kids, i+1, i+2), slices.Delete(n.sizes, i+1, i+2)
+		n.kids[i], n.units[i] = a, a.size.units
+		n.kids, n.units = slices.Delete(n.kids, i+1, i+2), slices.Delete(n.units, i+1, i+2)
 	}
 }
 
@@ -211,13 +223,17 @@ func appendRun(runs []run, r run) []run {
 }
 
 // split cuts a leaf that has grown too large, on code point boundaries.
-func (t tree) split(n *node, out []*node) []*node {
+func (t tree) split(n *node, appended bool, out []*node) []*node {
 	if len(n.text) <= leafBytes && len(n.runs) <= leafRuns {
 		return append(out, n)
 	}
-	// Pieces of equal size, and room in each for what comes next.
-	pieces := max((len(n.text)+leafBytes*3/4-1)/(leafBytes*3/4), 2)
+	// Pieces of equal size, with room in each for what comes next. Where text is appended that comes behind
+	// them: full ones, and a rest.
+	pieces := max((len(n.text)+leafGoal-1)/leafGoal, 2)
 	goal := len(n.text)/pieces + 1
+	if appended {
+		goal = leafGoal
+	}
 	var leaf *node
 	text := n.text
 	for _, r := range n.runs {
@@ -226,7 +242,7 @@ func (t tree) split(n *node, out []*node) []*node {
 				if leaf != nil {
 					out = append(out, leaf)
 				}
-				leaf = &node{owner: t.owner, text: make([]byte, 0, min(goal, len(text))+32)}
+				leaf = &node{owner: t.owner, text: room(min(goal, len(text)) + slack)}
 			}
 			part := r
 			if room := goal - len(leaf.text); r.bytes > room {
@@ -239,9 +255,13 @@ func (t tree) split(n *node, out []*node) []*node {
 				}
 			}
 			leaf.text = append(leaf.text, text[:part.bytes]...)
+			leaf.size.bytes += part.bytes
+			if n.size.pairs > 0 {
+				leaf.size.pairs += pairs(text[:part.bytes])
+			}
 			text = text[part.bytes:]
 			leaf.runs = append(leaf.runs, part)
-			leaf.units += part.units
+			leaf.size.units += part.units
 			r.bytes -= part.bytes
 			r.units -= part.units
 			if r.units == 0 {
@@ -251,199 +271,3 @@ func (t tree) split(n *node, out []*node) []*node {
 	}
 	return append(out, leaf)
 }
-
-// leaf performs e between two positions of a leaf.
-func (t tree) leaf(n *node, from, to int, e *edit) {
-	if from == to && !e.delete && e.attrs == nil {
-		n.insert(from, e)
-		return
-	}
-	if e.delete && len(n.runs) == 1 { // most text has one run
-		r := &n.runs[0]
-		i, j := r.offset(n.text, from), r.offset(n.text, to)
-		n.text = slices.Delete(n.text, i, j)
-		r.bytes, r.units, n.units = r.bytes-(j-i), r.units-(to-from), n.units-(to-from)
-		return
-	}
-	first, last := n.cut(from), n.cut(to)
-	if e.delete {
-		i, j := n.textAt(first), n.textAt(last)
-		n.text = slices.Delete(n.text, i, j)
-		n.runs = slices.Delete(n.runs, first, last)
-		n.units -= to - from
-		n.heal(first, first)
-		return
-	}
-	for i := first; i < last; i++ {
-		r := &n.runs[i]
-		if e.is == nil || r.attrs != e.was {
-			e.was = r.attrs
-			e.is = formatOf(composeAttributes(r.attrs.attributes(), e.attrs, false))
-		}
-		r.attrs = e.is
-	}
-	n.heal(first, last)
-}
-
-// insert puts the text or embed of e at a position of a leaf.
-func (n *node) insert(at int, e *edit) {
-	i, start, from := 0, 0, 0 // run, its byte and its unit
-	for i < len(n.runs) && at > from+n.runs[i].units {
-		start += n.runs[i].bytes
-		from += n.runs[i].units
-		i++
-	}
-	n.units += e.run.units
-	if i < len(n.runs) && e.run.embed == nil {
-		r := &n.runs[i]
-		if at == from+r.units && i+1 < len(n.runs) && (r.embed != nil || !r.same(e.run.attrs)) {
-			start += r.bytes
-			from += r.units
-			i++
-			r = &n.runs[i]
-		}
-		if r.embed == nil && r.same(e.run.attrs) {
-			n.text = insertText(n.text, start+r.offset(n.text[start:], at-from), e.insert)
-			r.bytes += e.run.bytes
-			r.units += e.run.units
-			return
-		}
-	}
-	i = n.cut(at)
-	n.text = insertText(n.text, n.textAt(i), e.insert)
-	n.runs = slices.Insert(n.runs, i, e.run)
-}
-
-func insertText(text []byte, at int, s string) []byte {
-	n := len(text)
-	text = append(text, s...)
-	if at < n {
-		copy(text[at+len(s):], text[at:n])
-		copy(text[at:], s)
-	}
-	return text
-}
-
-// cut makes a run begin at a position, and returns its index.
-func (n *node) cut(at int) int {
-	start := 0
-	for i := range n.runs {
-		if at == 0 {
-			return i
-		}
-		r := n.runs[i]
-		if at < r.units {
-			k := r.offset(n.text[start:], at)
-			left, right := r, r
-			left.bytes, left.units = k, at
-			right.bytes, right.units = r.bytes-k, r.units-at
-			n.runs[i] = left
-			n.runs = slices.Insert(n.runs, i+1, right)
-			return i + 1
-		}
-		at -= r.units
-		start += r.bytes
-	}
-	return len(n.runs)
-}
-
-// textAt is the byte at which run i begins.
-func (n *node) textAt(i int) int {
-	at := 0
-	for _, r := range n.runs[:i] {
-		at += r.bytes
-	}
-	return at
-}
-
-// heal merges equal neighbours among runs first-1 to last.
-func (n *node) heal(first, last int) {
-	for i := min(last, len(n.runs)-1); i >= max(first, 1); i-- {
-		a, b := &n.runs[i-1], n.runs[i]
-		if a.embed == nil && b.embed == nil && a.same(b.attrs) {
-			a.bytes += b.bytes
-			a.units += b.units
-			n.runs = slices.Delete(n.runs, i, i+1)
-		}
-	}
-}
-
-// offset is the byte of unit at in the run, whose text begins text.
-func (r *run) offset(text []byte, at int) int {
-	if r.bytes == r.units || at == 0 {
-		return at
-	}
-	if at == r.units {
-		return r.bytes
-	}
-	i, _ := offset(text, at)
-	return i
-}
-
-// leafAt is the leaf that holds unit at, and its first unit.
-func (n *node) leafAt(at int) (leaf *node, start int) {
-	for n.kids != nil {
-		i := 0
-		for i+1 < len(n.kids) && at-start >= n.sizes[i] {
-			start += n.sizes[i]
-			i++
-		}
-		n = n.kids[i]
-	}
-	return n, start
-}
-
-// boundary reports whether unit at begins a code point.
-func (n *node) boundary(at int) bool {
-	leaf, start := n.leafAt(at)
-	if leaf.units == len(leaf.text) {
-		return true
-	}
-	at -= start
-	first := 0
-	for _, r := range leaf.runs {
-		if at < r.units {
-			if r.bytes <= r.units { // ASCII, or an embed
-				return true
-			}
-			_, inside := offset(leaf.text[first:], at)
-			return !inside
-		}
-		at -= r.units
-		first += r.bytes
-	}
-	return true
-}
-
-// each calls f for the runs between two positions, with their text, until f returns false.
-func (n *node) each(from, to int, f func(text []byte, r run) bool) bool {
-	if n.kids != nil {
-		at := 0
-		for i, k := range n.kids {
-			if from < at+n.sizes[i] && to > at && !k.each(from-at, to-at, f) {
-				return false
-			}
-			at += n.sizes[i]
-		}
-		return true
-	}
-	at, start := 0, 0
-	for _, r := range n.runs {
-		if a, b := max(from-at, 0), min(to-at, r.units); a < b {
-			i, j := r.offset(n.text[start:], a), r.offset(n.text[start:], b)
-			if r.embed != nil {
-				i, j = 0, 0
-			}
-			part := r
-			part.units, part.bytes = b-a, j-i
-			if !f(n.text[start+i:start+j], part) {
-				return false
-			}
-		}
-		at += r.units
-		start += r.bytes
-	}
-	return true
-}
-
-func (n *node) all(f func(text []byte, r run) bool) { n.each(0, math.MaxInt, f) }

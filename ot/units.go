@@ -1,18 +1,51 @@
 package ot
 
-import "math"
+import "math/bits"
 
 // Units is the length of text in UTF-16 code units.
 func Units(text string) int { return units(text) }
 
+// Eight bytes of UTF-8 are looked at in one word: its bytes' high bits.
+const highBits = 0x8080808080808080
+
+func word[T string | []byte](text T, at int) uint64 {
+	_ = text[at+7]
+	return uint64(text[at]) | uint64(text[at+1])<<8 | uint64(text[at+2])<<16 | uint64(text[at+3])<<24 |
+		uint64(text[at+4])<<32 | uint64(text[at+5])<<40 | uint64(text[at+6])<<48 | uint64(text[at+7])<<56
+}
+
+// wordUnits is how many units begin in a word: one for each byte that continues no other, and one more for
+// the first of four.
+func wordUnits(w uint64) int {
+	if w&highBits == 0 {
+		return 8
+	}
+	return 8 - bits.OnesCount64(w&^(w<<1)&highBits) + bits.OnesCount64(w&(w<<1)&(w<<2)&(w<<3)&highBits)
+}
+
 func units[T string | []byte](text T) int {
-	n := 0
-	for i := 0; i < len(text); i++ {
-		if b := text[i]; b < 0x80 || b >= 0xC0 {
+	n, i := len(text), 0
+	for ; i+8 <= len(text); i += 8 {
+		n += wordUnits(word(text, i)) - 8
+	}
+	for ; i < len(text); i++ {
+		switch b := text[i]; {
+		case b < 0x80:
+		case b < 0xC0:
+			n--
+		case b >= 0xF0:
 			n++
-			if b >= 0xF0 {
-				n++
-			}
+		}
+	}
+	return n
+}
+
+// pairs is how many characters of text are surrogate pairs in UTF-16.
+func pairs[T string | []byte](text T) int {
+	n := 0
+	for i := range len(text) {
+		if text[i] >= 0xF0 {
+			n++
 		}
 	}
 	return n
@@ -21,6 +54,16 @@ func units[T string | []byte](text T) int {
 // offset is the byte at which unit n of text begins; inside is true where that
 // is the middle of a surrogate pair, and the byte then the pair's. Text is UTF-8.
 func offset[T string | []byte](text T, n int) (at int, inside bool) {
+	for at+8 <= len(text) {
+		u := wordUnits(word(text, at))
+		if u > n {
+			break
+		}
+		at, n = at+8, n-u
+	}
+	for at < len(text) && text[at]&0xC0 == 0x80 { // of a character that began before the word's end
+		at++
+	}
 	for at < len(text) && n > 0 {
 		switch b := text[at]; {
 		case b < 0x80:
@@ -40,61 +83,23 @@ func offset[T string | []byte](text T, n int) (at int, inside bool) {
 	return at, false
 }
 
-// iterator walks a delta in pieces.
-type iterator struct {
-	delta Delta
-	at    int
-	used  int // units of delta[at] that were taken
-	byte  int // the same in bytes, of an inserted text
+// size is a length in several ways.
+type size struct{ units, bytes, pairs int }
+
+func (s *size) add(t size) {
+	s.units, s.bytes, s.pairs = s.units+t.units, s.bytes+t.bytes, s.pairs+t.pairs
 }
 
-func (it *iterator) more() bool { return it.at < len(it.delta) }
+func (s *size) sub(t size) { *s = s.minus(t) }
 
-func (it *iterator) inserts() bool { return it.more() && it.delta[it.at].IsInsert() }
-
-// rest is the length of what is left of the component, endless past the end.
-func (it *iterator) rest() int {
-	if !it.more() {
-		return math.MaxInt
-	}
-	return it.delta[it.at].Len() - it.used
+func (s size) minus(t size) size {
+	return size{s.units - t.units, s.bytes - t.bytes, s.pairs - t.pairs}
 }
 
-// next takes at most n units. Past the end it retains without end. A boundary
-// inside a surrogate pair, which no delta in form has, is moved before the pair.
-func (it *iterator) next(n int) Component {
-	if !it.more() {
-		return Component{Retain: n}
+func sizeOf(text string) size {
+	s := size{units: units(text), bytes: len(text)}
+	if s.bytes > s.units {
+		s.pairs = pairs(text)
 	}
-	c := it.delta[it.at]
-	whole := it.used == 0
-	left := c.Len() - it.used
-	if n >= left {
-		text := c.Insert[min(it.byte, len(c.Insert)):]
-		it.at, it.used, it.byte = it.at+1, 0, 0
-		if whole {
-			return c
-		}
-		return part(c, left, text)
-	}
-	text := ""
-	if c.Insert != "" {
-		end, _ := offset(c.Insert[it.byte:], n)
-		text = c.Insert[it.byte : it.byte+end]
-		it.byte += end
-	}
-	it.used += n
-	return part(c, n, text)
-}
-
-func part(c Component, n int, text string) Component {
-	switch {
-	case c.Insert != "":
-		return Component{Insert: text, Attributes: c.Attributes}
-	case c.Retain > 0:
-		return Component{Retain: n, Attributes: c.Attributes}
-	case c.Delete > 0:
-		return Component{Delete: n}
-	}
-	return c
+	return s
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/weft-collab/weft/collab"
 	"github.com/weft-collab/weft/collab/jwt"
+	"github.com/weft-collab/weft/ot"
 	"github.com/weft-collab/weft/persistence/postgres"
 	"github.com/weft-collab/weft/persistence/sqlite"
 )
@@ -29,10 +30,12 @@ type config struct {
 	origins                                                 []string
 	dev                                                     string
 	tokenInQuery, migrate                                   bool
-	connections, sessions                                   int
+	connections, sessions, perUser                          int
 	messageLimit, documentLimit, attributesLimit, opsPerS   int
-	presenceLimit                                           int
-	drain                                                   time.Duration
+	presenceLimit, componentsLimit                          int
+	echoTest                                                bool
+	drain, idleAfter                                        time.Duration
+	retention                                               days
 	logLevel, logFormat                                     string
 }
 
@@ -77,12 +80,18 @@ func (c *config) serveFlags(f *pflag.FlagSet) {
 	f.BoolVar(&c.tokenInQuery, "token-in-query", false, "take tokens in the query string of the WebSocket's address (they end up in logs)")
 	f.BoolVar(&c.migrate, "migrate", true, "bring the schema up to date at start; without it an older one is refused")
 	f.IntVar(&c.connections, "max-connections", 20000, "connections of this node")
+	f.IntVar(&c.perUser, "max-connections-per-user", 200, "connections of one user on this node; 0 for no bound")
 	f.IntVar(&c.sessions, "max-sessions", 1000, "sessions of one document on this node")
 	f.IntVar(&c.messageLimit, "max-message", limits.Message, "bytes of a message")
 	f.IntVar(&c.documentLimit, "max-document", limits.Document, "UTF-16 units of a document")
 	f.IntVar(&c.attributesLimit, "max-attributes", limits.Attributes, "bytes of the attributes, or the embed, of one component")
 	f.IntVar(&c.opsPerS, "max-ops-per-second", limits.OpsPerS, "operations a second of one user in one document")
 	f.IntVar(&c.presenceLimit, "max-presence", limits.Presence, "bytes of a presence state")
+	f.Var(&c.retention, "retention", "how long single operations are kept before they are folded into a snapshot: 30d, 12h; 0 for ever")
+	f.IntVar(&c.componentsLimit, "max-components", limits.Components, "components of an operation")
+	f.BoolVar(&c.echoTest, "echo-test", false, "answer every WebSocket request, at any address, with an echo, for suites that test WebSocket servers; with --dev alone")
+	_ = f.MarkHidden("echo-test")
+	f.DurationVar(&c.idleAfter, "idle-after", 30*time.Second, "time until a document that nobody uses leaves memory")
 	f.DurationVar(&c.drain, "drain-timeout", 25*time.Second, "time to finish after SIGTERM")
 }
 
@@ -130,6 +139,9 @@ func (c *config) check(addrGiven bool) error {
 	if c.isDev() && c.dev != devPublic && !loopback(c.addr) {
 		return usage("a development server gives tokens to anyone, and %s is not a loopback address: listen on %s, or, where everybody who can reach it may read and write all, set WEFT_DEV=public", c.addr, devAddr)
 	}
+	if c.echoTest && !c.isDev() {
+		return usage("--echo-test lets anybody connect without a token, and is for a development server alone: add --dev")
+	}
 	if c.redisURL != "" && c.databaseURL == "" {
 		return usage("Redis joins several nodes, but the embedded store belongs to one: two nodes on two stores would be two truths. Set WEFT_DATABASE_URL to a PostgreSQL that all nodes share, or leave out WEFT_REDIS_URL")
 	}
@@ -138,10 +150,13 @@ func (c *config) check(addrGiven bool) error {
 			return usage("%q is not an origin; https://app.example.com is one, without a path", o)
 		}
 	}
-	for name, n := range map[string]int{"max-message": c.messageLimit, "max-document": c.documentLimit, "max-attributes": c.attributesLimit, "max-ops-per-second": c.opsPerS, "max-presence": c.presenceLimit} {
+	for name, n := range map[string]int{"max-message": c.messageLimit, "max-document": c.documentLimit, "max-attributes": c.attributesLimit, "max-ops-per-second": c.opsPerS, "max-presence": c.presenceLimit, "max-components": c.componentsLimit} {
 		if n < 1 {
 			return usage("--%s takes at least 1", name)
 		}
+	}
+	if c.componentsLimit > ot.MaxComponents {
+		return usage("--max-components takes at most %d", ot.MaxComponents)
 	}
 	return nil
 }

@@ -29,7 +29,10 @@ func (s *server) upgrade(doc string, change func(http.Header)) *http.Request {
 }
 
 func TestHandshake(t *testing.T) {
-	s := startServer(t, func(c *config) { c.origins = []string{"https://app.example.com"} })
+	s := startServer(t, func(c *config) {
+		c.origins = []string{"https://app.example.com"}
+		c.jwt.Issuer, c.jwt.Audience = testIssuer, testAudience
+	})
 	doc := s.create("rich", `[{"insert":"\n"}]`)
 	deleted := s.create("rich", `[{"insert":"\n"}]`)
 	purged := s.create("rich", `[{"insert":"\n"}]`)
@@ -53,6 +56,17 @@ func TestHandshake(t *testing.T) {
 	}
 	set := func(name, value string) func(http.Header) { return func(h http.Header) { h.Set(name, value) } }
 	foreign := strings.Split(good, ".")
+	later := time.Now().Add(time.Minute).Unix()
+	claims := func(name string, value any) string { // a good token but for one claim; nil: without it
+		all := map[string]any{
+			"sub": "ada", "exp": time.Now().Add(time.Hour).Unix(), "iss": testIssuer, "aud": testAudience,
+			"weft": map[string]any{"docs": map[string]string{"*": "write"}},
+		}
+		if all[name] = value; value == nil {
+			delete(all, name)
+		}
+		return signed(t, all)
+	}
 	cases := []struct {
 		name     string
 		doc      string
@@ -74,6 +88,13 @@ func TestHandshake(t *testing.T) {
 		{"a malformed token", doc, bearer("nonsense"), 401, 401},
 		{"a badly signed token", doc, bearer(foreign[0] + "." + foreign[1] + "." + strings.Repeat("A", len(foreign[2]))), 401, 401},
 		{"an expired token", doc, bearer(token(t, "ada", -time.Minute, "*=write")), 401, 401},
+		{"a token that is not valid yet", doc, bearer(claims("nbf", later)), 401, 401},
+		{"a token issued in the future", doc, bearer(claims("iat", later)), 401, 401},
+		{"a token that never expires", doc, bearer(claims("exp", nil)), 401, 401},
+		{"a token of nobody", doc, bearer(claims("sub", nil)), 401, 401},
+		{"a token of another issuer", doc, bearer(claims("iss", "https://evil.example")), 401, 401},
+		{"a token for another audience", doc, bearer(claims("aud", "other")), 401, 401},
+		{"a token that says it needs no signature", doc, bearer(base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + foreign[1] + "."), 401, 401},
 		{"a foreign origin", doc, all(bearer(good), set("Origin", "https://evil.example")), 403, 403},
 		{"a foreign origin, deleted", deleted, all(bearer(good), set("Origin", "https://evil.example")), 403, 403},
 		{"origin null", doc, all(bearer(good), set("Origin", "null")), 403, 403},
@@ -82,7 +103,10 @@ func TestHandshake(t *testing.T) {
 		{"a token for something else", doc, bearer(token(t, "ada", time.Hour, "other=write")), 403, 403},
 		{"a token for something else, deleted", deleted, bearer(token(t, "ada", time.Hour, "other=write")), 403, 403},
 		{"none decides before a prefix", doc, bearer(token(t, "ada", time.Hour, doc+"=none", "*=write")), 403, 403},
-		{"an unknown role", doc, bearer(token(t, "ada", time.Hour, doc+"=none")), 403, 403},
+		{"an unknown role", doc, bearer(claims("weft", map[string]any{"docs": map[string]string{doc: "owner"}})), 403, 403},
+		{"an exact id decides before a prefix", doc, bearer(claims("weft", map[string]any{"docs": map[string]string{doc: "none", "*": "write"}})), 403, 403},
+		{"an admin", "made-by-an-admin", bearer(claims("weft", map[string]any{"admin": true})), 101, 204},
+		{"no grants at all", doc, bearer(claims("weft", nil)), 403, 403},
 		{"deleted", deleted, bearer(reader), 410, 410},
 		{"purged", purged, bearer(good), 410, 410},
 		{"nothing there, and a reader", "nothing-there", bearer(reader), 404, 404},
@@ -132,13 +156,32 @@ func TestTooManyConnectionsAreToldWhenToComeAgain(t *testing.T) {
 	s := startServer(t, func(c *config) { c.connections = 1 })
 	good := token(t, "ada", time.Hour, "*=write")
 	s.open("one", good, newClient())
-	for _, request := range []*http.Request{
-		s.upgrade("two", func(h http.Header) { h.Set("Authorization", "Bearer "+good) }),
-	} {
-		r, problem := s.do(request)
-		if r.StatusCode != http.StatusTooManyRequests || r.Header.Get("Retry-After") == "" || problem["code"] != "rate_limited" {
-			t.Errorf("%d %v %v", r.StatusCode, r.Header, problem)
+	r, problem := s.do(s.upgrade("two", func(h http.Header) { h.Set("Authorization", "Bearer "+good) }))
+	asProblem(t, "one more", r, problem, http.StatusTooManyRequests, "rate_limited")
+	if r, _ := s.call("HEAD", "/v1/docs/two", good, ""); r.StatusCode != http.StatusTooManyRequests || r.Header.Get("Retry-After") == "" {
+		t.Errorf("HEAD is answered with %d %v", r.StatusCode, r.Header)
+	}
+}
+
+func TestAUserWithTooManyConnectionsIsToldWhenToComeAgain(t *testing.T) {
+	s := startServer(t, func(c *config) { c.perUser = 2 })
+	ada, bob := token(t, "ada", time.Hour, "*=write"), token(t, "bob", time.Hour, "*=write")
+	first, _ := s.open("one", ada, newClient())
+	s.open("two", ada, newClient())
+	s.open("one", bob, newClient())
+	again := func() (*http.Response, map[string]any) {
+		return s.do(s.upgrade("one", func(h http.Header) { h.Set("Authorization", "Bearer "+ada) }))
+	}
+	if r, problem := again(); r.StatusCode != http.StatusTooManyRequests || r.Header.Get("Retry-After") == "" || problem["code"] != "rate_limited" {
+		t.Errorf("%d %v %v", r.StatusCode, r.Header, problem)
+	}
+	first.Close()
+	for { // it is counted until its end was seen
+		response, _ := again()
+		if response.StatusCode == http.StatusSwitchingProtocols {
+			return
 		}
+		<-time.After(10 * time.Millisecond)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	gojwt "github.com/golang-jwt/jwt/v5"
 	"github.com/gorilla/websocket"
 	"github.com/spf13/pflag"
 
@@ -22,7 +23,11 @@ import (
 	"github.com/weft-collab/weft/collab/jwt"
 )
 
-const testSecret = "a secret for tests, which has more than thirty-two bytes"
+const (
+	testSecret   = "a secret for tests, which has more than thirty-two bytes"
+	testIssuer   = "https://issuer.example" // what tokens have; servers ask for it where a test says so
+	testAudience = "weft"
+)
 
 // server is a whole node in this process, on the embedded store.
 type server struct {
@@ -52,7 +57,9 @@ func startServer(t *testing.T, adapt func(*config)) *server {
 	}()
 	s := &server{httptest.NewServer(n.http.Handler), t, n}
 	t.Cleanup(func() {
-		n.shutdown()
+		ending, cancel := context.WithTimeout(context.Background(), n.config.drain)
+		defer cancel()
+		n.shutdown(ending)
 		s.Close()
 		end()
 		<-done
@@ -64,12 +71,25 @@ func startServer(t *testing.T, adapt func(*config)) *server {
 // token signs a token; docs are id=role pairs.
 func token(t *testing.T, user string, life time.Duration, docs ...string) string {
 	t.Helper()
-	c := jwt.Claims{User: user, Name: strings.ToUpper(user), Expires: time.Now().Add(life), Docs: map[string]collab.Role{}}
+	c := jwt.Claims{
+		User: user, Name: strings.ToUpper(user), Expires: time.Now().Add(life), Docs: map[string]collab.Role{},
+		Issuer: testIssuer, Audience: testAudience,
+	}
 	for _, d := range docs {
 		id, role, _ := strings.Cut(d, "=")
 		c.Docs[id] = collab.ParseRole(role)
 	}
 	s, err := jwt.Sign(testSecret, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// signed signs any claims, good or not.
+func signed(t *testing.T, claims map[string]any) string {
+	t.Helper()
+	s, err := gojwt.NewWithClaims(gojwt.SigningMethodHS256, gojwt.MapClaims(claims)).SignedString([]byte(testSecret))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,8 @@ func usage(format string, args ...any) error { return usageError{fmt.Errorf(form
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Who interrupts again does not want to wait for what is being finished.
+	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
 	err := root().ExecuteContext(ctx)
 	stop()
 	if err == nil {
@@ -53,7 +55,7 @@ func root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(serveCommand(), migrateCommand(), tokenCommand(), replayCommand(), healthCommand())
+	cmd.AddCommand(serveCommand(), migrateCommand(), tokenCommand(), docCommand(), backupCommand(), restoreCommand(), replayCommand(), healthCommand())
 	return cmd
 }
 

@@ -326,3 +326,18 @@ func TestAFloodIsToldWhenToGoOn(t *testing.T) {
 		}
 	}
 }
+
+func TestAnOperationHasAtMostItsComponents(t *testing.T) {
+	s := startServer(t, func(c *config) { c.componentsLimit = 3 })
+	good := token(t, "ada", time.Hour, "*=write")
+	ws, welcome := s.open(s.create("text", `[{"insert":"abcdef"}]`), good, newClient())
+	if limits := welcome["limits"].(map[string]any); limits["components"] != 3.0 {
+		t.Errorf("welcome tells %v", limits)
+	}
+	ws.send(`{"t":"op","v":1,"seq":1,"d":[{"retain":1},{"insert":"x"},{"retain":1},{"insert":"y"}]}`)
+	if e := ws.await("error"); e["code"] != "too_large" || e["seq"] != 1.0 {
+		t.Errorf("it is answered with %v", e)
+	}
+	ws.send(`{"t":"op","v":1,"seq":1,"d":[{"retain":1},{"insert":"x"},{"delete":1}]}`)
+	ws.await("ops")
+}

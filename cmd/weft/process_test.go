@@ -378,6 +378,8 @@ func TestBadConfigurationSaysWhatToDo(t *testing.T) {
 		"a port that is taken":           {[]string{key, "WEFT_ADDR=" + taken.Addr().String(), "WEFT_DATA_DIR=" + t.TempDir()}, nil, 2, "--addr"},
 		"development for everybody":      {[]string{"WEFT_DEV=1", "WEFT_ADDR=0.0.0.0:0"}, nil, 2, "WEFT_DEV=public"},
 		"an origin with a path":          {[]string{key, "WEFT_ALLOWED_ORIGINS=https://x.example/"}, nil, 2, "not an origin"},
+		"an echo for everybody":          {[]string{key, "WEFT_ECHO_TEST=1"}, nil, 2, "--dev"},
+		"too many components":            {[]string{key, "WEFT_MAX_COMPONENTS=20000"}, nil, 2, "at most 10000"},
 		"a limit that is no number":      {[]string{key, "WEFT_MAX_MESSAGE=big"}, nil, 2, "WEFT_MAX_MESSAGE"},
 		"an unknown flag":                {[]string{key}, []string{"serve", "--databse-url", "x"}, 2, "databse-url"},
 		"an unknown command":             {nil, []string{"sevre"}, 2, "sevre"},

@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/schollz/progressbar/v3"
 
 	"github.com/weft-collab/weft/collab/client"
 )
@@ -37,7 +34,7 @@ func (p *replay) finish(ctx context.Context) error {
 // watch shows progress, hands on the turn, and gives up when nothing happens any more.
 func (p *replay) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 	total := len(p.rec.Txns)
-	show := p.progress(total)
+	show := progress(p.quiet, total, "replaying", "edits")
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	last, since := int64(-1), time.Now()
@@ -59,25 +56,6 @@ func (p *replay) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 				cancel(fmt.Errorf("nothing has happened for %v, after %d of %d transactions", stalled, n, total))
 				return
 			}
-		}
-	}
-}
-
-// progress is a bar on a terminal, and a line for each tenth elsewhere.
-func (p *replay) progress(total int) func(int) {
-	if p.quiet {
-		return func(int) {}
-	}
-	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-		bar := progressbar.NewOptions(total, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetDescription("replaying"),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("edits"), progressbar.OptionClearOnFinish())
-		return func(n int) { _ = bar.Set(n) }
-	}
-	tenth := 0
-	return func(n int) {
-		if now := n * 10 / total; now > tenth {
-			tenth = now
-			fmt.Fprintf(os.Stderr, "%d %% of %d edits\n", tenth*10, total)
 		}
 	}
 }

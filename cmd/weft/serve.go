@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -98,17 +99,17 @@ func newNode(ctx context.Context, c *config, log *slog.Logger) (*node, error) {
 	}
 	n := &node{config: c, log: log, store: store}
 	n.hub = collab.NewHub(collab.Config{
-		Store: store, Bus: bus, Verifier: verifier, Logger: log, SessionsPerDocument: c.sessions,
-		Limits: protocol.Limits{Message: c.messageLimit, Document: c.documentLimit, Attributes: c.attributesLimit, OpsPerS: c.opsPerS, Presence: c.presenceLimit},
+		Store: store, Bus: bus, Verifier: verifier, Logger: log, SessionsPerDocument: c.sessions, IdleAfter: c.idleAfter, Keep: time.Duration(c.retention),
+		Limits: protocol.Limits{Message: c.messageLimit, Document: c.documentLimit, Attributes: c.attributesLimit, OpsPerS: c.opsPerS, Presence: c.presenceLimit, Components: c.componentsLimit},
 	})
 	n.socket = websocket.New(n.hub, verifier, websocket.Config{
-		Origins: c.origins, QueryToken: c.tokenInQuery, MaxConnections: c.connections, Logger: log,
+		Origins: c.origins, QueryToken: c.tokenInQuery, MaxConnections: c.connections, MaxPerUser: c.perUser, MessagesPerS: max(1000, 2*c.opsPerS), Logger: log,
 	})
 	n.http = &http.Server{
 		Handler: n.routes(rest.New(rest.Config{
 			Hub: n.hub, Verifier: verifier, Origins: c.origins, Socket: n.socket, Head: n.socket.Head, Logger: log,
 		})),
-		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return n, nil
@@ -127,6 +128,10 @@ func (n *node) routes(api http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Weft-Node", n.config.node)
+		if n.config.echoTest && websocket.IsUpgrade(r) {
+			n.socket.Echo(w, r)
+			return
+		}
 		mux.ServeHTTP(w, r)
 	})
 }
@@ -161,16 +166,32 @@ func (n *node) run(ctx context.Context) error {
 	case err = <-failed:
 		n.log.Error("the server failed", "error", err)
 	}
-	n.shutdown()
+	ending, cancel := context.WithTimeout(context.Background(), n.config.drain)
+	defer cancel()
+	n.shutdown(ending)
 	endHub()
-	work.Wait()
-	return errors.Join(err, n.store.Close())
+	ended := make(chan error, 1)
+	go func() {
+		work.Wait()
+		ended <- n.store.Close()
+	}()
+	select {
+	case closing := <-ended:
+		return errors.Join(err, closing)
+	case <-ending.Done(): // a store that does not answer must not keep the process
+		return errors.Join(err, fmt.Errorf("not everything ended within %v; nothing that was acknowledged is lost", n.config.drain))
+	}
 }
 
-// shutdown takes no new work, sends every session elsewhere, and finishes what is in flight.
-func (n *node) shutdown() {
-	ctx, cancel := context.WithTimeout(context.Background(), n.config.drain)
-	defer cancel()
+// shutdown takes no new work, sends every session elsewhere, and finishes what is in
+// flight, in nine tenths of the time that ctx leaves: the rest is for what follows.
+func (n *node) shutdown(ctx context.Context) {
+	if deadline, ok := ctx.Deadline(); ok {
+		most := time.Until(deadline)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, most-most/10)
+		defer cancel()
+	}
 	n.log.Info("draining", "connections", n.socket.Connections(), "within", n.config.drain)
 	n.socket.Drain()
 	if err := n.hub.Drain(ctx); err != nil {

@@ -111,7 +111,12 @@ func (r *Replica) hello() protocol.Hello {
 
 // welcome takes the answer to hello. resend is true where the operation in flight is to be sent again.
 func (r *Replica) welcome(m *protocol.Welcome, each func(protocol.Committed, bool)) (resend bool, err error) {
-	if m.Seq > r.seq {
+	acknowledged := r.seq
+	if r.flying && r.former == "" {
+		acknowledged--
+	}
+	// One that is too low: the server was restored, and has grown past this client's version.
+	if m.Seq > r.seq || m.Seq < acknowledged {
 		return false, errLost
 	}
 	if m.Doc != nil {

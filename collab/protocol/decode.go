@@ -208,6 +208,9 @@ func (m *Op) setDelta(raw []byte, limits Limits) error {
 		return &Error{Code: BadOp, Msg: err.Error(), Seq: m.Seq}
 	}
 	m.Delta = d
+	if most := limits.Components; most > 0 && len(d) > most {
+		return &Error{Code: TooLarge, Seq: m.Seq, Msg: fmt.Sprintf("an operation has at most %d components", most)}
+	}
 	for i, c := range d {
 		if len(c.Attributes) == 0 && c.Embed == nil {
 			continue

@@ -85,7 +85,8 @@ func (l Limits) append(dst []byte) []byte {
 	dst = appendInt(dst, `,"document":`, int64(l.Document))
 	dst = appendInt(dst, `,"attributes":`, int64(l.Attributes))
 	dst = appendInt(dst, `,"ops_per_s":`, int64(l.OpsPerS))
-	return append(appendInt(dst, `,"presence":`, int64(l.Presence)), '}')
+	dst = appendInt(dst, `,"presence":`, int64(l.Presence))
+	return append(appendInt(dst, `,"components":`, int64(l.Components)), '}')
 }
 
 func (u User) append(dst []byte) []byte {

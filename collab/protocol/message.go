@@ -77,6 +77,7 @@ type Limits struct {
 	Attributes int // bytes of the attributes of one component, as JSON
 	OpsPerS    int // operations a second for a user
 	Presence   int // bytes of a presence state
+	Components int // of one operation
 }
 
 // Committed is an operation of the log: OP on the wire.

@@ -73,6 +73,7 @@ type wireLimits struct {
 	Attributes int `json:"attributes"`
 	OpsPerS    int `json:"ops_per_s"`
 	Presence   int `json:"presence"`
+	Components int `json:"components"`
 }
 
 type wireWelcome struct {

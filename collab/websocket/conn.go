@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/olahol/melody"
+	"golang.org/x/time/rate"
 
 	"github.com/weft-collab/weft/collab"
 	"github.com/weft-collab/weft/collab/protocol"
@@ -25,19 +26,24 @@ type conn struct {
 	end  context.CancelFunc
 	late *time.Timer // for a client that says no hello
 
+	echo    chan struct{} // told of each frame that was written; nil but in echo mode
 	up      chan struct{} // closed when ws is there
 	ws      *melody.Session
 	joining sync.Mutex      // held while session is being set
 	session *collab.Session // from hello on
 	left    sync.Once
 
-	closing atomic.Bool
-	last    atomic.Pointer[byte] // the first byte of the last frame
-	written chan struct{}        // closed when that frame is written
+	messages *rate.Limiter // of what the client sends, operations too
+	closing  atomic.Bool
+	last     atomic.Pointer[byte] // the first byte of the last frame
+	written  chan struct{}        // closed when that frame is written
 }
 
 func newConn(h *Handler, v visit) *conn {
-	c := &conn{visit: v, h: h, up: make(chan struct{}), written: make(chan struct{})}
+	c := &conn{
+		visit: v, h: h, up: make(chan struct{}), written: make(chan struct{}),
+		messages: rate.NewLimiter(rate.Limit(h.config.MessagesPerS), 2*h.config.MessagesPerS),
+	}
 	c.ctx, c.end = context.WithCancel(context.Background())
 	return c
 }
@@ -45,6 +51,10 @@ func newConn(h *Handler, v visit) *conn {
 func (c *conn) connected(s *melody.Session) {
 	c.ws = s
 	close(c.up)
+	c.boundPings()
+	if c.echo != nil {
+		return
+	}
 	c.late = time.AfterFunc(helloWait, func() {
 		c.refuse(&protocol.Error{Code: protocol.BadMessage, Msg: "no hello within 10 s"})
 	})
@@ -117,6 +127,14 @@ func (c *conn) text(frame []byte) {
 		c.Close(nil, websocket.CloseInvalidFramePayloadData, "text is UTF-8")
 		return
 	}
+	if c.echo != nil {
+		c.sendBack(frame, c.ws.Write)
+		return
+	}
+	if !c.messages.Allow() {
+		c.flooded()
+		return
+	}
 	m, err := protocol.Decode(frame, c.h.hub.Limits())
 	var e *protocol.Error
 	switch hello, isHello := m.(protocol.Hello); {
@@ -147,8 +165,21 @@ func (c *conn) joined() bool {
 	return c.session != nil
 }
 
+// binary takes a binary frame, which the protocol has none of.
+func (c *conn) binary(frame []byte) {
+	if c.echo != nil && !c.closing.Load() {
+		c.sendBack(frame, c.ws.WriteBinary)
+		return
+	}
+	c.Close(nil, websocket.CloseUnsupportedData, "frames are text")
+}
+
 // sent gives the engine its credit back for a frame that was written.
 func (c *conn) sent(frame []byte) {
+	if c.echo != nil {
+		c.echo <- struct{}{}
+		return
+	}
 	if len(frame) > 0 && c.last.Load() == unsafe.SliceData(frame) {
 		close(c.written)
 		return
@@ -167,6 +198,11 @@ func (c *conn) failed(err error) {
 	if errors.Is(err, melody.ErrMessageBufferFull) {
 		c.Close(nil, websocket.CloseTryAgainLater, string(protocol.Slow))
 		return
+	}
+	var wrong violation
+	if errors.As(err, &wrong) {
+		_ = c.ws.WebsocketConnection().WriteControl(websocket.CloseMessage,
+			websocket.FormatCloseMessage(websocket.CloseProtocolError, wrong.Error()), time.Now().Add(lastWait))
 	}
 	c.end()
 }

@@ -31,11 +31,17 @@ const (
 	lingerWait = 2 * time.Second  // for the peer to close after the close code
 )
 
+// kernelBuffer bounds the bytes of a connection that wait in the kernel, which left alone
+// would take megabytes for each reader that has stopped.
+const kernelBuffer = collab.WindowBytes / 2
+
 // Config is how a Handler takes connections.
 type Config struct {
 	Origins        []string // allowed besides the server's own; "*" for all
 	QueryToken     bool     // take tokens in the query string
 	MaxConnections int      // on this node; 0: no bound
+	MaxPerUser     int      // connections of one user on this node; 0: no bound
+	MessagesPerS   int      // of one connection; twice as many at once; 0: 1000
 	Logger         *slog.Logger
 }
 
@@ -47,6 +53,7 @@ type Handler struct {
 	log         *slog.Logger
 	melody      *melody.Melody
 	connections atomic.Int64
+	users       crowd
 	work        sync.WaitGroup
 }
 
@@ -55,6 +62,9 @@ func New(hub *collab.Hub, verifier collab.Verifier, c Config) *Handler {
 	h := &Handler{hub: hub, verifier: verifier, config: c, log: c.Logger, melody: melody.New()}
 	if h.log == nil {
 		h.log = slog.Default()
+	}
+	if h.config.MessagesPerS == 0 {
+		h.config.MessagesPerS = 1000
 	}
 	h.melody.Config = &melody.Config{
 		WriteWait: writeWait, PongWait: pongWait, PingPeriod: pingPeriod,
@@ -69,10 +79,9 @@ func New(hub *collab.Hub, verifier collab.Verifier, c Config) *Handler {
 	of := func(s *melody.Session) *conn { return s.MustGet(connKey).(*conn) }
 	h.melody.HandleConnect(func(s *melody.Session) { of(s).connected(s) })
 	h.melody.HandleMessage(func(s *melody.Session, frame []byte) { of(s).text(frame) })
-	h.melody.HandleMessageBinary(func(s *melody.Session, _ []byte) {
-		of(s).Close(nil, websocket.CloseUnsupportedData, "frames are text")
-	})
+	h.melody.HandleMessageBinary(func(s *melody.Session, frame []byte) { of(s).binary(frame) })
 	h.melody.HandleSentMessage(func(s *melody.Session, frame []byte) { of(s).sent(frame) })
+	h.melody.HandleSentMessageBinary(func(s *melody.Session, frame []byte) { of(s).sent(frame) })
 	h.melody.HandleError(func(s *melody.Session, err error) { of(s).failed(err) })
 	h.melody.HandleDisconnect(func(s *melody.Session) { of(s).disconnected() })
 	return h
@@ -119,16 +128,33 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem.write(w)
 		return
 	}
+	c := newConn(h, v)
+	if !h.users.enter(v.id.User, h.config.MaxPerUser) {
+		problem := refuse(http.StatusTooManyRequests, protocol.RateLimited, "this user has as many connections as one may have; close some")
+		problem.retryMS = handshakeCost
+		problem.write(w)
+		return
+	}
+	if !h.take(w, r, c, subprotocol) {
+		h.users.leave(v.id.User)
+	}
+}
+
+// take takes the connection from net/http and has it served, and reports whether it could.
+func (h *Handler) take(w http.ResponseWriter, r *http.Request, c *conn, protocols ...string) bool {
 	hijacked, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		refuse(http.StatusBadRequest, "", "the connection cannot be upgraded: "+err.Error()).write(w)
-		return
+		return false
 	}
 	if rw.Reader.Buffered() > 0 { // a client that speaks before it is let in
 		hijacked.Close()
-		return
+		return false
 	}
 	_ = hijacked.SetDeadline(time.Time{})
+	if tcp, ok := hijacked.(interface{ SetWriteBuffer(int) error }); ok {
+		_ = tcp.SetWriteBuffer(kernelBuffer)
+	}
 	h.connections.Add(1)
 	h.work.Add(1)
 	// net/http keeps its goroutine and buffers while a handler runs, and melody the
@@ -138,15 +164,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, name := range []string{"Connection", "Upgrade", "Sec-Websocket-Version", "Sec-Websocket-Key"} {
 		slim.Header[name] = r.Header[name]
 	}
-	slim.Header["Sec-Websocket-Protocol"] = []string{subprotocol}
-	c := newConn(h, v)
-	go h.serve(&writer{conn: &lingering{Conn: hijacked, work: &h.work}, header: w.Header().Clone()}, slim, c)
+	slim.Header["Sec-Websocket-Protocol"] = protocols
+	go h.serve(&writer{conn: &lingering{strict: &strict{Conn: hijacked}, work: &h.work}, header: w.Header().Clone()}, slim, c)
+	return true
 }
 
 // serve runs a connection until it ends.
 func (h *Handler) serve(w *writer, r *http.Request, c *conn) {
 	defer h.work.Done()
 	defer h.connections.Add(-1)
+	if c.echo == nil {
+		defer h.users.leave(c.id.User)
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			h.log.Error("a connection's pump panicked", "doc", c.doc, "panic", p, "stack", string(debug.Stack()))
@@ -177,7 +206,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // lingering is a connection that ends its own side first and goes on reading for a
 // moment: closed with input unread, TCP would reset it, and the last frame would be lost.
 type lingering struct {
-	net.Conn
+	*strict
 	work *sync.WaitGroup
 	once sync.Once
 }

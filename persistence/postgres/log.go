@@ -150,8 +150,8 @@ func (s *Store) Log(ctx context.Context, doc string, from int64, limit, maxBytes
 	if err != nil {
 		return nil, err
 	}
-	if from < r.folded {
-		return nil, fmt.Errorf("reading the log of %s from version %d, it begins after %d: %w", doc, from, r.folded, collab.ErrGone)
+	if from < r.meta.Folded {
+		return nil, fmt.Errorf("reading the log of %s from version %d, it begins after %d: %w", doc, from, r.meta.Folded, collab.ErrGone)
 	}
 	rows, err := results.Query()
 	if err != nil {
@@ -168,6 +168,9 @@ func (s *Store) Log(ctx context.Context, doc string, from int64, limit, maxBytes
 		return op, err
 	})
 	if err != nil {
+		if now, again := s.Meta(ctx, doc); again == nil && from < now.Folded { // while it was read
+			err = collab.ErrGone
+		}
 		return nil, fmt.Errorf("reading the log of %s from version %d: %w", doc, from, err)
 	}
 	return ops, nil
@@ -223,6 +226,9 @@ func (s *Store) PutSnapshot(ctx context.Context, doc string, snap collab.Snapsho
 		}
 		if snap.Version > r.meta.Version {
 			return fmt.Errorf("version %d is not committed", snap.Version)
+		}
+		if snap.Version < r.meta.Folded {
+			return nil
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO snapshots (document, version, content, checksum) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (document, version) DO UPDATE SET content = excluded.content, checksum = excluded.checksum`, r.key, snap.Version, snap.Content, sum[:])

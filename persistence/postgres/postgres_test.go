@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -78,17 +79,39 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 func TestSettingsThatLoseCommitsAreWarnedOf(t *testing.T) {
 	server := postgrestest.Start(t)
 	url := server.NewDatabase(t)
-	server.Exec(t, url, "ALTER SYSTEM SET synchronous_commit = off")
-	server.Stop(false)
-	server.Restart(t)
-	var out bytes.Buffer
-	s, err := postgres.Open(t.Context(), url, true, slog.New(slog.NewTextHandler(&out, nil)))
-	if err != nil {
-		t.Fatal(err)
+	open(t, url)
+	warnings := func() string {
+		t.Helper()
+		var out bytes.Buffer
+		s, err := postgres.Open(t.Context(), url, true, slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelError})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		var settings []string
+		for _, line := range strings.Split(out.String(), "\n") {
+			if _, after, ok := strings.Cut(line, "setting="); ok && strings.Contains(line, "NOT SAFE") {
+				settings = append(settings, strings.Join(strings.Fields(after)[:2], " "))
+			}
+		}
+		slices.Sort(settings)
+		return strings.Join(settings, ", ")
 	}
-	defer s.Close()
-	if !strings.Contains(out.String(), "synchronous_commit") {
-		t.Errorf("it logged %s", &out)
+	if got := warnings(); got != "" {
+		t.Errorf("a server as it is installed: %s", got)
+	}
+	for value, want := range map[string]string{"on": "", "local": "", "remote_write": "", "remote_apply": "", "off": "synchronous_commit value=off"} {
+		server.Exec(t, url, "ALTER ROLE weft SET synchronous_commit = "+value) // of its user alone
+		if got := warnings(); got != want {
+			t.Errorf("synchronous_commit = %s: %q, not %q", value, got, want)
+		}
+	}
+	server.Stop(false)
+	server.Options = []string{"-c", "fsync=off", "-c", "full_page_writes=off"}
+	server.Restart(t)
+	server.Exec(t, url, "ALTER ROLE weft RESET synchronous_commit")
+	if got, want := warnings(), "fsync value=off, full_page_writes value=off"; got != want {
+		t.Errorf("started without care: %q, not %q", got, want)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -66,13 +68,26 @@ func (s *Store) schema(ctx context.Context, migrate bool) error {
 	return err
 }
 
-// warnOfSettings tells of settings under which a commit can be lost in a crash.
+// careful are the settings that a commit relies on, and the values under which it is on
+// the server's disk before it is answered. What waits for standbys waits for that too.
+var careful = map[string][]string{
+	"fsync":              {"on"},
+	"full_page_writes":   {"on"},
+	"synchronous_commit": {"on", "local", "remote_write", "remote_apply"},
+}
+
+// warnOfSettings tells of settings under which a commit can be lost in a crash, as they
+// are for this user in this database. It is an error in the log, so that every level shows it.
 func (s *Store) warnOfSettings(ctx context.Context) {
-	for name, broken := range map[string]string{"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"} {
+	for name, safe := range careful {
 		var value string
-		if err := s.pool.QueryRow(ctx, "SELECT current_setting($1)", name).Scan(&value); err == nil && value == broken {
-			s.log.Warn("PostgreSQL can lose what it has committed: acknowledged operations are not safe in a crash; turn the setting on",
-				"setting", name, "value", value)
+		if err := s.pool.QueryRow(ctx, "SELECT current_setting($1)", name).Scan(&value); err != nil {
+			s.log.Warn("a setting of PostgreSQL could not be checked; acknowledged operations may not be safe in a crash", "setting", name, "err", err)
+			continue
+		}
+		if !slices.Contains(safe, value) {
+			s.log.Error("PostgreSQL can lose what it has committed: ACKNOWLEDGED OPERATIONS ARE NOT SAFE in a crash; correct the setting",
+				"setting", name, "value", value, "safe", strings.Join(safe, ", "))
 		}
 	}
 }
@@ -135,8 +150,8 @@ func (s *Store) Meta(ctx context.Context, doc string) (collab.Meta, error) {
 }
 
 type row struct {
-	key, folded int64
-	meta        collab.Meta
+	key  int64
+	meta collab.Meta
 }
 
 func (s *Store) row(ctx context.Context, doc string) (row, error) {
@@ -148,7 +163,7 @@ const rowSQL = `SELECT key, folded_to, type, head, created, updated, deleted IS 
 func scanRow(from pgx.Row, doc string) (row, error) {
 	r := row{meta: collab.Meta{ID: doc}}
 	deleted := false
-	err := from.Scan(&r.key, &r.folded, &r.meta.Type, &r.meta.Version, &r.meta.Created, &r.meta.Updated, &deleted)
+	err := from.Scan(&r.key, &r.meta.Folded, &r.meta.Type, &r.meta.Version, &r.meta.Created, &r.meta.Updated, &deleted)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		err = collab.ErrNotFound
@@ -206,46 +221,16 @@ func (s *Store) Heads(ctx context.Context, docs []string) (map[string]collab.Hea
 
 // List lists documents in the order of their ids' bytes.
 func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]collab.Meta, error) {
-	rows, err := s.pool.Query(ctx, `SELECT id, type, head, created, updated FROM documents
+	rows, err := s.pool.Query(ctx, `SELECT id, type, head, folded_to, created, updated FROM documents
 		WHERE deleted IS NULL AND id >= $1 AND starts_with(id, $1) AND id > $2 ORDER BY id LIMIT $3`, prefix, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("listing documents: %w", err)
 	}
 	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (m collab.Meta, err error) {
-		err = r.Scan(&m.ID, &m.Type, &m.Version, &m.Created, &m.Updated)
+		err = r.Scan(&m.ID, &m.Type, &m.Version, &m.Folded, &m.Created, &m.Updated)
 		m.Created, m.Updated = m.Created.UTC(), m.Updated.UTC()
 		return m, err
 	})
-}
-
-// Delete marks a document as deleted; with purge nothing of it but the id stays.
-func (s *Store) Delete(ctx context.Context, doc string, purge bool) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		var key int64
-		var deleted bool
-		err := tx.QueryRow(ctx, `SELECT key, deleted IS NOT NULL FROM documents WHERE id = $1 FOR UPDATE`, doc).Scan(&key, &deleted)
-		switch {
-		case errors.Is(err, pgx.ErrNoRows):
-			return collab.ErrNotFound
-		case err != nil:
-			return err
-		case deleted && !purge:
-			return collab.ErrDeleted
-		}
-		batch := &pgx.Batch{}
-		batch.Queue(`UPDATE documents SET deleted = coalesce(deleted, now()) WHERE key = $1`, key)
-		if purge {
-			batch.Queue(`UPDATE documents SET purged = coalesce(purged, now()) WHERE key = $1`, key)
-			batch.Queue(`DELETE FROM operations WHERE document = $1`, key)
-			batch.Queue(`DELETE FROM clients WHERE document = $1`, key)
-			batch.Queue(`DELETE FROM snapshots WHERE document = $1`, key)
-		}
-		return tx.SendBatch(ctx, batch).Close()
-	})
-	if err != nil {
-		return fmt.Errorf("deleting %s: %w", doc, err)
-	}
-	return nil
 }
 
 // isUnique reports whether err says that a row is there already.

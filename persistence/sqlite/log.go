@@ -87,8 +87,8 @@ func (s *Store) Log(ctx context.Context, doc string, from int64, limit, maxBytes
 		return nil, err
 	}
 	wrap := func(err error) error { return fmt.Errorf("reading the log of %s from version %d: %w", doc, from, err) }
-	if from < r.folded {
-		return nil, fmt.Errorf("reading the log of %s from version %d, it begins after %d: %w", doc, from, r.folded, collab.ErrGone)
+	if from < r.meta.Folded {
+		return nil, fmt.Errorf("reading the log of %s from version %d, it begins after %d: %w", doc, from, r.meta.Folded, collab.ErrGone)
 	}
 	rows, err := s.read.QueryContext(ctx, `SELECT version, client, seq, user_id, at, delta FROM operations
 		WHERE document = ? AND version > ? ORDER BY version LIMIT ?`, r.key, from, limit)
@@ -105,6 +105,9 @@ func (s *Store) Log(ctx context.Context, doc string, from int64, limit, maxBytes
 			return nil, wrap(err)
 		}
 		if version != from+int64(len(ops))+1 {
+			if now, err := s.Meta(ctx, doc); err == nil && from < now.Folded { // while it was read
+				return nil, wrap(collab.ErrGone)
+			}
 			return nil, wrap(fmt.Errorf("version %d is missing", from+int64(len(ops))+1))
 		}
 		if size += len(op.Delta); maxBytes > 0 && size > maxBytes && len(ops) > 0 {
@@ -169,6 +172,9 @@ func (s *Store) PutSnapshot(ctx context.Context, doc string, snap collab.Snapsho
 		}
 		if snap.Version > r.meta.Version {
 			return fmt.Errorf("version %d is not committed", snap.Version)
+		}
+		if snap.Version < r.meta.Folded {
+			return nil
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO snapshots (document, version, content, checksum) VALUES (?, ?, ?, ?)
 			ON CONFLICT (document, version) DO UPDATE SET content = excluded.content, checksum = excluded.checksum`, r.key, snap.Version, snap.Content, sum[:])

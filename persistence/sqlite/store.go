@@ -26,6 +26,9 @@ import (
 // File is the name of the database in the data folder.
 const File = "weft.db"
 
+// ErrInUse is wrapped where another process has the data folder open.
+var ErrInUse = errors.New("in use by another weft")
+
 // Store keeps documents in SQLite. Writes go through one connection, reads through several.
 type Store struct {
 	write, read *sql.DB
@@ -44,13 +47,9 @@ func Open(ctx context.Context, dir string, migrate bool, log *slog.Logger) (*Sto
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder cannot be made: %w; WEFT_DATA_DIR names it", err)
 	}
-	lock := flock.New(filepath.Join(dir, "weft.lock"))
-	locked, err := lock.TryLock()
+	lock, err := lockFolder(dir)
 	if err != nil {
-		return nil, fmt.Errorf("the data folder %s cannot be locked: %w", dir, err)
-	}
-	if !locked {
-		return nil, fmt.Errorf("the data folder %s is in use by another weft; stop that one, or give this one a folder of its own (WEFT_DATA_DIR)", dir)
+		return nil, err
 	}
 	s := &Store{lock: lock, log: log}
 	if err := s.open(ctx, filepath.Join(dir, File), migrate); err != nil {
@@ -60,9 +59,49 @@ func Open(ctx context.Context, dir string, migrate bool, log *slog.Logger) (*Sto
 	return s, nil
 }
 
+func lockFolder(dir string) (*flock.Flock, error) {
+	lock := flock.New(filepath.Join(dir, "weft.lock"))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("the data folder %s cannot be locked: %w", dir, err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("the data folder %s is %w; stop that one, or give this one a folder of its own (WEFT_DATA_DIR)", dir, ErrInUse)
+	}
+	return lock, nil
+}
+
+// OpenReader opens the database in folder dir for reading alone, also while a server
+// has it open. Whatever writes fails. ErrSchema where a server has yet to migrate it.
+func OpenReader(ctx context.Context, dir string, log *slog.Logger) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, File)
+	if _, err := os.Stat(file); err != nil {
+		return nil, fmt.Errorf("there is no embedded store in %s: %w; WEFT_DATA_DIR names the folder", dir, err)
+	}
+	s := &Store{log: log}
+	if s.read, err = sql.Open("sqlite", source(file)+"&mode=rw&_pragma=query_only(ON)"); err != nil {
+		return nil, err
+	}
+	s.write = s.read
+	if err := migrations.Check(ctx, migrations.SQLite, s.read); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return s, nil
+}
+
+// source is the address of a database file.
+func source(file string) string {
+	pragmas := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "secure_delete(ON)"}}
+	return (&url.URL{Scheme: "file", Path: file, RawQuery: pragmas.Encode()}).String()
+}
+
 func (s *Store) open(ctx context.Context, file string, migrate bool) (err error) {
-	pragmas := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"}}
-	source := (&url.URL{Scheme: "file", Path: file, RawQuery: pragmas.Encode()}).String()
+	source := source(file)
 	if s.write, err = sql.Open("sqlite", source+"&_txlock=immediate"); err != nil {
 		return err
 	}
@@ -94,7 +133,10 @@ func (s *Store) Close() error {
 	if s.write != nil {
 		errs = append(errs, s.write.Close())
 	}
-	return errors.Join(append(errs, s.lock.Unlock())...)
+	if s.lock != nil {
+		errs = append(errs, s.lock.Unlock())
+	}
+	return errors.Join(errs...)
 }
 
 // Ping reports whether the database takes writes.
@@ -125,8 +167,8 @@ func micro(t time.Time) int64     { return t.UnixMicro() }
 func fromMicro(n int64) time.Time { return time.UnixMicro(n).UTC() }
 
 type row struct {
-	key, folded int64
-	meta        collab.Meta
+	key  int64
+	meta collab.Meta
 }
 
 type queryer interface {
@@ -139,7 +181,7 @@ func rowOf(ctx context.Context, q queryer, doc string) (row, error) {
 	var created, updated int64
 	var deleted bool
 	err := q.QueryRowContext(ctx, `SELECT key, folded_to, type, head, created, updated, deleted IS NOT NULL FROM documents WHERE id = ?`, doc).
-		Scan(&r.key, &r.folded, &r.meta.Type, &r.meta.Version, &created, &updated, &deleted)
+		Scan(&r.key, &r.meta.Folded, &r.meta.Type, &r.meta.Version, &created, &updated, &deleted)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		err = collab.ErrNotFound
@@ -237,7 +279,7 @@ func (s *Store) Heads(ctx context.Context, docs []string) (map[string]collab.Hea
 
 // List lists documents in the order of their ids' bytes.
 func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]collab.Meta, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, type, head, created, updated FROM documents
+	rows, err := s.read.QueryContext(ctx, `SELECT id, type, head, folded_to, created, updated FROM documents
 		WHERE deleted IS NULL AND id >= ?1 AND substr(id, 1, length(?1)) = ?1 AND id > ?2 ORDER BY id LIMIT ?3`, prefix, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("listing documents: %w", err)
@@ -247,49 +289,13 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]co
 	for rows.Next() {
 		var m collab.Meta
 		var created, updated int64
-		if err := rows.Scan(&m.ID, &m.Type, &m.Version, &created, &updated); err != nil {
+		if err := rows.Scan(&m.ID, &m.Type, &m.Version, &m.Folded, &created, &updated); err != nil {
 			return nil, err
 		}
 		m.Created, m.Updated = fromMicro(created), fromMicro(updated)
 		list = append(list, m)
 	}
 	return list, rows.Err()
-}
-
-// Delete marks a document as deleted; with purge nothing of it but the id stays.
-func (s *Store) Delete(ctx context.Context, doc string, purge bool) error {
-	err := s.transact(ctx, func(tx *sql.Tx) error {
-		var key int64
-		var deleted bool
-		err := tx.QueryRowContext(ctx, `SELECT key, deleted IS NOT NULL FROM documents WHERE id = ?`, doc).Scan(&key, &deleted)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			return collab.ErrNotFound
-		case err != nil:
-			return err
-		case deleted && !purge:
-			return collab.ErrDeleted
-		}
-		now := micro(time.Now())
-		statements := []string{`UPDATE documents SET deleted = coalesce(deleted, ?2) WHERE key = ?1`}
-		if purge {
-			statements = append(statements,
-				`UPDATE documents SET purged = coalesce(purged, ?2) WHERE key = ?1`,
-				`DELETE FROM operations WHERE document = ?1`,
-				`DELETE FROM clients WHERE document = ?1`,
-				`DELETE FROM snapshots WHERE document = ?1`)
-		}
-		for _, statement := range statements {
-			if _, err := tx.ExecContext(ctx, statement, key, now); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("deleting %s: %w", doc, err)
-	}
-	return nil
 }
 
 // isUnique reports whether err says that a row is there already.

@@ -47,6 +47,13 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"clients of many documents stay apart":      apart,
 		"several clients move in one batch":         several,
 		"a document is born with its first content": bornWithContent,
+		"folded operations are gone, nothing else":  folding,
+		"a fold needs its snapshots":                foldRefused,
+		"a fold races appends and snapshots":        foldRace,
+		"a fold is whole or not at all":             foldCancelled,
+		"old operations are found":                  foldable,
+		"named versions outlive a fold":             naming,
+		"deletions leave a line in the audit":       auditing,
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
@@ -349,53 +356,6 @@ func snapshots(t *testing.T, s *suite) {
 	expect(100, 0)
 }
 
-func deletion(t *testing.T, s *suite) {
-	for _, purge := range []bool{false, true} {
-		doc := fmt.Sprint(s.id, "-", purge)
-		want(t, s.Delete(s.ctx, doc, purge), collab.ErrNotFound)
-		s.create(t, doc, op("a", 1, `[]`))
-		if err := s.PutSnapshot(s.ctx, doc, collab.Snapshot{Version: 1, Content: []byte("x")}); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Delete(s.ctx, doc, purge); err != nil {
-			t.Fatal(err)
-		}
-		for range 2 {
-			s.isDeleted(t, doc)
-			if err := s.Delete(s.ctx, doc, true); err != nil {
-				t.Errorf("a purge of what was deleted: %v", err)
-			}
-		}
-		want(t, s.Delete(s.ctx, doc, false), collab.ErrDeleted)
-	}
-}
-
-func (s *suite) isDeleted(t *testing.T, doc string) {
-	t.Helper()
-	_, err := s.Meta(s.ctx, doc)
-	want(t, err, collab.ErrDeleted)
-	_, err = s.Create(s.ctx, doc, ot.Rich, nil)
-	want(t, err, collab.ErrDeleted)
-	want(t, s.Append(s.ctx, doc, 1, []collab.Operation{op("a", 2, `[]`)}), collab.ErrDeleted)
-	_, err = s.Log(s.ctx, doc, 0, 10, 0)
-	want(t, err, collab.ErrDeleted)
-	_, err = s.Client(s.ctx, doc, "a")
-	want(t, err, collab.ErrDeleted)
-	_, err = s.Operation(s.ctx, doc, "a", 1)
-	want(t, err, collab.ErrDeleted)
-	_, err = s.Snapshot(s.ctx, doc, 1)
-	want(t, err, collab.ErrDeleted)
-	want(t, s.PutSnapshot(s.ctx, doc, collab.Snapshot{Version: 1, Content: []byte("x")}), collab.ErrDeleted)
-	heads, err := s.Heads(s.ctx, []string{doc})
-	if err != nil || !heads[doc].Deleted {
-		t.Errorf("its head is %+v (%v)", heads, err)
-	}
-	list, err := s.List(s.ctx, doc, "", 10)
-	if err != nil || len(list) != 0 {
-		t.Errorf("it is listed: %v (%v)", list, err)
-	}
-}
-
 func missing(t *testing.T, s *suite) {
 	_, err := s.Meta(s.ctx, s.id)
 	want(t, err, collab.ErrNotFound)
@@ -408,6 +368,11 @@ func missing(t *testing.T, s *suite) {
 	want(t, err, collab.ErrNotFound)
 	_, err = s.Snapshot(s.ctx, s.id, 1)
 	want(t, err, collab.ErrNotFound)
+	_, err = s.Fold(s.ctx, s.id, 1)
+	want(t, err, collab.ErrNotFound)
+	_, err = s.Versions(s.ctx, s.id)
+	want(t, err, collab.ErrNotFound)
+	want(t, s.NameVersion(s.ctx, s.id, collab.NamedVersion{Name: "x"}), collab.ErrNotFound)
 	want(t, s.PutSnapshot(s.ctx, s.id, collab.Snapshot{Content: []byte("x")}), collab.ErrNotFound)
 }
 

@@ -23,6 +23,8 @@ import (
 
 // Server is a PostgreSQL of the test's own.
 type Server struct {
+	Options []string // more of postgres's command line, from the next Restart on
+
 	bin, data string
 	port      int
 	user      *syscall.Credential // nil: the process's own
@@ -149,8 +151,9 @@ func (s *Server) Restart(tb testing.TB) {
 		s.Kill()
 	}
 	os.Remove(filepath.Join(s.data, "postmaster.pid")) // it is ours, and dead
-	s.cmd = s.command("postgres", "-D", s.data, "-p", strconv.Itoa(s.port), "-k", "", "-c", "listen_addresses=127.0.0.1",
-		"-c", "shared_buffers=32MB", "-c", "max_connections=200", "-c", "fsync=on")
+	args := []string{"-D", s.data, "-p", strconv.Itoa(s.port), "-k", "", "-c", "listen_addresses=127.0.0.1",
+		"-c", "shared_buffers=32MB", "-c", "max_connections=200", "-c", "fsync=on"}
+	s.cmd = s.command("postgres", append(args, s.Options...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		tb.Fatal(err)

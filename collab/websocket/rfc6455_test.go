@@ -1,0 +1,430 @@
+package websocket_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/weft-collab/weft/collab"
+	"github.com/weft-collab/weft/collab/protocol"
+	"github.com/weft-collab/weft/collab/websocket"
+	"github.com/weft-collab/weft/persistence/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const messageLimit = 100_000
+
+// anybody lets everyone in, by the name that the token is.
+type anybody struct{}
+
+func (anybody) Verify(_ context.Context, token string) (collab.Identity, error) {
+	if token == "" {
+		return collab.Identity{}, errors.New("no token")
+	}
+	return collab.Identity{User: token, Expires: time.Now().Add(time.Hour), Docs: map[string]collab.Role{"*": collab.Write}}, nil
+}
+
+// start serves documents at /v1/docs/{doc}/ws, and an echo everywhere else.
+func start(t testing.TB, hub collab.Config, config websocket.Config) (addr string, h *websocket.Handler) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	store, err := sqlite.Open(t.Context(), t.TempDir(), true, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub.Store, hub.Verifier, hub.Logger, config.Logger = store, anybody{}, log, log
+	documents := collab.NewHub(hub)
+	ctx, end := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = documents.Run(ctx)
+	}()
+	h = websocket.New(documents, anybody{}, config)
+	mux := http.NewServeMux()
+	mux.Handle("GET /v1/docs/{doc}/ws", h)
+	mux.HandleFunc("/", h.Echo)
+	server := httptest.NewServer(mux)
+	t.Cleanup(func() {
+		server.Close()
+		drain, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		h.Drain()
+		_ = documents.Drain(drain)
+		if err := h.Wait(drain); err != nil {
+			t.Errorf("connections are left: %v", err)
+		}
+		end()
+		<-done
+		store.Close()
+	})
+	return strings.TrimPrefix(server.URL, "http://"), h
+}
+
+// raw is a WebSocket whose bytes the test writes itself.
+type raw struct {
+	net.Conn
+	t testing.TB
+	r *bufio.Reader
+}
+
+// open makes the handshake of RFC 6455 by hand.
+func open(t testing.TB, addr, path, user string) *raw {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: weft.v1\r\nAuthorization: Bearer %s\r\n\r\n", path, addr, user)
+	c := &raw{conn, t, bufio.NewReader(conn)}
+	response, err := http.ReadResponse(c.r, nil)
+	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("the handshake: %v %v", response, err)
+	}
+	if accept := response.Header.Get("Sec-WebSocket-Accept"); accept != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" { // of RFC 6455, 1.3
+		t.Fatalf("Sec-WebSocket-Accept is %s", accept)
+	}
+	return c
+}
+
+// A frame, as a test writes it.
+type frame struct {
+	first   byte // FIN, reserved bits and opcode
+	payload string
+	unmask  bool
+	length  []byte // in place of the length's own bytes, the mask bit not among them
+}
+
+const (
+	fin                      = 0x80
+	more, text, bin          = 0, 1, 2
+	closing, ping, pong byte = 8, 9, 10
+)
+
+func (f frame) bytes() []byte {
+	out := []byte{f.first}
+	n := len(f.payload)
+	switch {
+	case f.length != nil:
+		out = append(out, f.length...)
+	case n < 126:
+		out = append(out, byte(n))
+	case n < 1<<16:
+		out = binary.BigEndian.AppendUint16(append(out, 126), uint16(n))
+	default:
+		out = binary.BigEndian.AppendUint64(append(out, 127), uint64(n))
+	}
+	if f.unmask {
+		return append(out, f.payload...)
+	}
+	out[1] |= 0x80
+	mask := [4]byte{0x37, 0xfa, 0x21, 0x3d}
+	out = append(out, mask[:]...)
+	for i := range n {
+		out = append(out, f.payload[i]^mask[i%4])
+	}
+	return out
+}
+
+func (c *raw) write(frames ...frame) {
+	var all []byte
+	for _, f := range frames {
+		all = append(all, f.bytes()...)
+	}
+	_, _ = c.Write(all) // it may be closed already: what is read tells
+}
+
+// read returns the next frame of the server: its opcode, and its payload.
+func (c *raw) read() (byte, string, error) {
+	var head [2]byte
+	if _, err := io.ReadFull(c.r, head[:]); err != nil {
+		return 0, "", err
+	}
+	if head[0]&0x70 != 0 || head[0]&fin == 0 || head[1]&0x80 != 0 {
+		return 0, "", fmt.Errorf("the server's frame begins with % x", head)
+	}
+	n := uint64(head[1])
+	extended := map[uint64]int{126: 2, 127: 8}[n]
+	if extended > 0 {
+		var b [8]byte
+		if _, err := io.ReadFull(c.r, b[8-extended:]); err != nil {
+			return 0, "", err
+		}
+		n = binary.BigEndian.Uint64(b[:])
+	}
+	payload := make([]byte, n)
+	_, err := io.ReadFull(c.r, payload)
+	return head[0] & 0x0f, string(payload), err
+}
+
+// answers reads what the server says: as much as want has, and on until it ends the
+// connection, or answers a last ping.
+func (c *raw) answers(want string) string {
+	var all []string
+	for n := strings.Count(want, "|") + 1; want != "" && len(all) < n; {
+		if all = append(all, c.answer()); all[len(all)-1] == "end" {
+			return strings.Join(all, "|")
+		}
+	}
+	c.write(frame{first: fin | ping, payload: "last"})
+	for {
+		switch a := c.answer(); a {
+		case "pong last":
+			return strings.Join(all, "|")
+		case "end":
+			return strings.Join(append(all, a), "|")
+		default:
+			all = append(all, a)
+		}
+	}
+}
+
+// answer is the next thing that the server says, in a word or two.
+func (c *raw) answer() string {
+	op, payload, err := c.read()
+	switch {
+	case errors.Is(err, io.EOF):
+		return "end"
+	case err != nil:
+		c.t.Errorf("the connection broke: %v", err)
+		return "end"
+	case op == closing && len(payload) >= 2:
+		c.write(closeFrame(1000, "")) // as a client should
+		return fmt.Sprint("close ", binary.BigEndian.Uint16([]byte(payload)))
+	case op == closing:
+		return "close"
+	case op == pong:
+		return "pong " + payload
+	case op == text:
+		return "text " + short(payload)
+	case op == bin:
+		return "binary " + short(payload)
+	}
+	return fmt.Sprint("opcode ", op)
+}
+
+func short(s string) string {
+	if len(s) > 40 {
+		return fmt.Sprintf("%s… %d", s[:8], len(s))
+	}
+	return s
+}
+
+func closeFrame(code int, reason string) frame {
+	return frame{first: fin | closing, payload: string(binary.BigEndian.AppendUint16(nil, uint16(code))) + reason}
+}
+
+// TestFramesAreTakenAsRFC6455Says sends frames made by hand to the echo, which has the
+// upgrader, limits and rules of every connection.
+func TestFramesAreTakenAsRFC6455Says(t *testing.T) {
+	addr, _ := start(t, collab.Config{Limits: protocol.Limits{Message: messageLimit}}, websocket.Config{})
+	long := strings.Repeat("0123456789", 7000)
+	fit := strings.Repeat("x", messageLimit)
+	for name, c := range map[string]struct {
+		frames []frame
+		want   string // what the server says, in order; "end": it ends the connection
+	}{
+		// Messages and fragments: 5.4.
+		"text":                                   {[]frame{{first: fin | text, payload: "hello"}}, "text hello"},
+		"empty text":                             {[]frame{{first: fin | text}}, "text "},
+		"binary":                                 {[]frame{{first: fin | bin, payload: "\xff\x00"}}, "binary \xff\x00"},
+		"empty binary":                           {[]frame{{first: fin | bin}}, "binary "},
+		"125 bytes":                              {[]frame{{first: fin | text, payload: long[:125]}}, "text 01234567… 125"},
+		"126 bytes":                              {[]frame{{first: fin | text, payload: long[:126]}}, "text 01234567… 126"},
+		"65535 bytes":                            {[]frame{{first: fin | text, payload: long[:65535]}}, "text 01234567… 65535"},
+		"65536 bytes":                            {[]frame{{first: fin | text, payload: long[:65536]}}, "text 01234567… 65536"},
+		"two fragments":                          {[]frame{{first: text, payload: "hel"}, {first: fin | more, payload: "lo"}}, "text hello"},
+		"fragments, some empty":                  {[]frame{{first: text}, {first: more, payload: "hello"}, {first: more}, {first: fin | more}}, "text hello"},
+		"binary fragments":                       {[]frame{{first: bin, payload: "\xff"}, {first: fin | more, payload: "\xfe"}}, "binary \xff\xfe"},
+		"a ping between fragments":               {[]frame{{first: text, payload: "a"}, {first: fin | ping, payload: "p"}, {first: fin | more, payload: "b"}}, "pong p|text ab"},
+		"a pong between fragments":               {[]frame{{first: text, payload: "a"}, {first: fin | pong, payload: "p"}, {first: fin | more, payload: "b"}}, "text ab"},
+		"a close between fragments":              {[]frame{{first: text, payload: "a"}, closeFrame(1000, "")}, "close 1000|end"},
+		"a continuation of nothing":              {[]frame{{first: more, payload: "a"}}, "close 1002|end"},
+		"a last continuation of nothing":         {[]frame{{first: fin | more, payload: "a"}}, "close 1002|end"},
+		"a continuation after the end":           {[]frame{{first: fin | text, payload: "a"}, {first: fin | more, payload: "b"}}, "text a|close 1002|end"},
+		"a new message inside another":           {[]frame{{first: text, payload: "a"}, {first: fin | text, payload: "b"}}, "close 1002|end"},
+		"a binary message inside a text":         {[]frame{{first: text, payload: "a"}, {first: fin | bin, payload: "b"}}, "close 1002|end"},
+		"a fragment that never ends, then close": {[]frame{{first: text, payload: "a"}, {first: more, payload: "b"}, closeFrame(1001, "bye")}, "close 1001|end"},
+
+		// Control frames: 5.5.
+		"a ping":                           {[]frame{{first: fin | ping, payload: "p"}}, "pong p"},
+		"an empty ping":                    {[]frame{{first: fin | ping}}, "pong "},
+		"a ping of bytes that are no text": {[]frame{{first: fin | ping, payload: "\xff\x00"}}, "pong \xff\x00"},
+		"a ping of 125 bytes":              {[]frame{{first: fin | ping, payload: long[:125]}}, "pong " + long[:125]},
+		"a ping of 126 bytes":              {[]frame{{first: fin | ping, payload: long[:126]}}, "close 1002|end"},
+		"a pong that nobody asked for":     {[]frame{{first: fin | pong, payload: "p"}}, ""},
+		"a ping in two fragments":          {[]frame{{first: ping, payload: "a"}, {first: fin | more, payload: "b"}}, "close 1002|end"},
+		"a close in two fragments":         {[]frame{{first: closing}}, "close 1002|end"},
+		"a pong of 126 bytes":              {[]frame{{first: fin | pong, payload: long[:126]}}, "close 1002|end"},
+		"a close of 126 bytes":             {[]frame{closeFrame(1000, long[:124])}, "close 1002|end"},
+
+		// Reserved bits and opcodes: 5.2. No extension is agreed upon.
+		"reserved bit 1":                {[]frame{{first: fin | 0x40 | text, payload: "a"}}, "close 1002|end"},
+		"reserved bit 2":                {[]frame{{first: fin | 0x20 | text, payload: "a"}}, "close 1002|end"},
+		"reserved bit 3":                {[]frame{{first: fin | 0x10 | text, payload: "a"}}, "close 1002|end"},
+		"a reserved bit on a fragment":  {[]frame{{first: text, payload: "a"}, {first: fin | 0x40 | more, payload: "b"}}, "close 1002|end"},
+		"a reserved bit on a ping":      {[]frame{{first: fin | 0x20 | ping, payload: "a"}}, "close 1002|end"},
+		"a reserved bit on a close":     {[]frame{{first: fin | 0x10 | closing}}, "close 1002|end"},
+		"opcode 3":                      {[]frame{{first: fin | 3}}, "close 1002|end"},
+		"opcode 7":                      {[]frame{{first: fin | 7, payload: "a"}}, "close 1002|end"},
+		"opcode 11":                     {[]frame{{first: fin | 11}}, "close 1002|end"},
+		"opcode 15 after a message":     {[]frame{{first: fin | text, payload: "a"}, {first: fin | 15, payload: "b"}}, "text a|close 1002|end"},
+		"a frame without a mask":        {[]frame{{first: fin | text, payload: "a", unmask: true}}, "close 1002|end"},
+		"a ping without a mask":         {[]frame{{first: fin | ping, payload: "a", unmask: true}}, "close 1002|end"},
+		"a length of 5 in 2 bytes":      {[]frame{{first: fin | text, payload: "hello", length: []byte{126, 0, 5}}}, "close 1002|end"},
+		"a length of 5 in 8 bytes":      {[]frame{{first: fin | text, payload: "hello", length: []byte{127, 0, 0, 0, 0, 0, 0, 0, 5}}}, "close 1002|end"},
+		"a length of 65535 in 8 bytes":  {[]frame{{first: fin | text, length: []byte{127, 0, 0, 0, 0, 0, 0, 0xff, 0xff}}}, "close 1002|end"},
+		"a length of 64 bits":           {[]frame{{first: fin | text, length: []byte{127, 0x80, 0, 0, 0, 0, 0, 0, 0}}}, "close 1002|end"},
+		"a long length after a message": {[]frame{{first: fin | text, payload: "a"}, {first: fin | text, payload: "b", length: []byte{126, 0, 1}}}, "text a|close 1002|end"},
+
+		// Sizes.
+		"the largest message":           {[]frame{{first: fin | text, payload: fit}}, "text xxxxxxxx… 100000"},
+		"a message too large":           {[]frame{{first: fin | text, payload: fit + "x"}}, "close 1009|end"},
+		"fragments that are too large":  {[]frame{{first: text, payload: fit}, {first: fin | more, payload: "x"}}, "close 1009|end"},
+		"a length of 16 MiB, then none": {[]frame{{first: fin | text, length: []byte{127, 0, 0, 0, 0, 1, 0, 0, 0}}}, "close 1009|end"},
+		"a length of 2^63-1":            {[]frame{{first: fin | bin, length: []byte{127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}}, "close 1009|end"},
+
+		// Closing: 7.4.
+		"a close without a code":             {[]frame{{first: fin | closing}}, "close|end"},
+		"a close of one byte":                {[]frame{{first: fin | closing, payload: "\x03"}}, "close 1002|end"},
+		"a close with a reason":              {[]frame{closeFrame(1000, "bye")}, "close 1000|end"},
+		"a close with the longest reason":    {[]frame{closeFrame(1000, long[:123])}, "close 1000|end"},
+		"a reason that is not UTF-8":         {[]frame{closeFrame(1000, "\xce\xba\xff")}, "close 1002|end"},
+		"a reason that ends in half a point": {[]frame{closeFrame(1000, "\xe2\x82")}, "close 1002|end"},
+		"frames after a close":               {[]frame{closeFrame(1000, ""), {first: fin | text, payload: "a"}}, "close 1000|end"},
+
+		// Text is UTF-8: 8.1.
+		"text in many alphabets":          {[]frame{{first: fin | text, payload: "Grüße, κόσμε, 日本, 😀, \x00"}}, "text Grüße, κόσμε, 日本, 😀, \x00"},
+		"a byte that begins nothing":      {[]frame{{first: fin | text, payload: "a\xffb"}}, "close 1007|end"},
+		"a surrogate":                     {[]frame{{first: fin | text, payload: "\xed\xa0\x80"}}, "close 1007|end"},
+		"an overlong slash":               {[]frame{{first: fin | text, payload: "\xc0\xaf"}}, "close 1007|end"},
+		"a code point above U+10FFFF":     {[]frame{{first: fin | text, payload: "\xf4\x90\x80\x80"}}, "close 1007|end"},
+		"the last code point":             {[]frame{{first: fin | text, payload: "\xf4\x8f\xbf\xbf"}}, "text \xf4\x8f\xbf\xbf"},
+		"half a point at the end":         {[]frame{{first: fin | text, payload: "a\xe2\x82"}}, "close 1007|end"},
+		"binary may be what text may not": {[]frame{{first: fin | bin, payload: "\xed\xa0\x80"}}, "binary \xed\xa0\x80"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			socket := open(t, addr, "/", "ada")
+			socket.write(c.frames...)
+			if got := socket.answers(c.want); got != c.want {
+				t.Errorf("the server says %q, not %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestCloseCodesAreThoseOfRFC6455(t *testing.T) {
+	addr, _ := start(t, collab.Config{}, websocket.Config{})
+	good := map[int]bool{1000: true, 1001: true, 1002: true, 1003: true, 1007: true, 1008: true, 1009: true, 1010: true, 1011: true, 1012: true, 1013: true, 3000: true, 3999: true, 4000: true, 4999: true}
+	for _, code := range []int{0, 1, 999, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1015, 1016, 1100, 2000, 2999, 3000, 3999, 4000, 4999, 5000, 65535} {
+		want := "close 1002|end"
+		if good[code] {
+			want = fmt.Sprintf("close %d|end", code)
+		}
+		socket := open(t, addr, "/", "ada")
+		socket.write(closeFrame(code, ""))
+		if got := socket.answers(want); got != want {
+			t.Errorf("%d: the server says %q, not %q", code, got, want)
+		}
+	}
+}
+
+// A code point may be cut by fragments, frames and packets at any of its bytes; what is
+// no UTF-8 is found at any of them.
+func TestUTF8IsJudgedAcrossEverySplit(t *testing.T) {
+	addr, _ := start(t, collab.Config{}, websocket.Config{MessagesPerS: 1 << 20})
+	good := "aé日😀z"
+	bad := "aé日\xf0\x9f\x98z"
+	for _, s := range []string{good, bad} {
+		for i := range len(s) + 1 {
+			for j := i; j <= len(s); j++ {
+				want := "text " + good
+				if s == bad {
+					want = "close 1007|end"
+				}
+				socket := open(t, addr, "/", "ada")
+				socket.write(frame{first: text, payload: s[:i]}, frame{first: more, payload: s[i:j]}, frame{first: fin | more, payload: s[j:]})
+				if got := socket.answers(want); got != want {
+					t.Errorf("%q cut at %d and %d: the server says %q", s, i, j, got)
+				}
+				socket.Close()
+			}
+		}
+	}
+}
+
+// Frames are the same in whatever packets they come.
+func TestFramesMayComeByteByByte(t *testing.T) {
+	addr, _ := start(t, collab.Config{}, websocket.Config{})
+	var all []byte
+	for _, f := range []frame{{first: text, payload: "hé"}, {first: fin | ping, payload: "p"}, {first: fin | more, payload: strings.Repeat("l", 200)}, {first: fin | bin, payload: "\xff"}} {
+		all = append(all, f.bytes()...)
+	}
+	socket := open(t, addr, "/", "ada")
+	for i := range all {
+		if _, err := socket.Write(all[i : i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := socket.answers("pong p|text h|binary"); got != "pong p|text h\u00e9lllll… 203|binary \xff" {
+		t.Errorf("the server says %q", got)
+	}
+}
+
+// What the echo says of frames, a document's connection says too.
+func TestADocumentsConnectionHasTheSameRules(t *testing.T) {
+	addr, _ := start(t, collab.Config{Limits: protocol.Limits{Message: messageLimit}}, websocket.Config{})
+	for name, c := range map[string]struct {
+		frames []frame
+		want   string
+	}{
+		"a reserved bit":      {[]frame{{first: fin | 0x40 | text, payload: "{}"}}, "close 1002|end"},
+		"no mask":             {[]frame{{first: fin | text, payload: "{}", unmask: true}}, "close 1002|end"},
+		"a long length":       {[]frame{{first: fin | text, payload: "{}", length: []byte{126, 0, 2}}}, "close 1002|end"},
+		"a close of one byte": {[]frame{{first: fin | closing, payload: "\x03"}}, "close 1002|end"},
+		"too large":           {[]frame{{first: fin | text, payload: strings.Repeat("x", messageLimit+1)}}, "close 1009|end"},
+		"not UTF-8":           {[]frame{{first: text, payload: "\xe2"}, {first: fin | more, payload: "\x82"}}, "close 1007|end"},
+		"binary":              {[]frame{{first: fin | bin, payload: "{}"}}, "close 1003|end"},
+		"binary fragments":    {[]frame{{first: bin, payload: "{"}, {first: fin | more, payload: "}"}}, "close 1003|end"},
+		"a ping":              {[]frame{{first: fin | ping, payload: "p"}}, "pong p"},
+		"a close":             {[]frame{closeFrame(1000, "")}, "close 1000|end"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			socket := open(t, addr, "/v1/docs/one/ws", "ada")
+			socket.write(c.frames...)
+			if got := socket.answers(c.want); got != c.want {
+				t.Errorf("the server says %q, not %q", got, c.want)
+			}
+		})
+	}
+}
+
+// Sending at once what the server may not take before it answers is no reason to lose the answer.
+func TestTheLastWordArrivesThoughTheClientGoesOnSending(t *testing.T) {
+	addr, _ := start(t, collab.Config{}, websocket.Config{})
+	socket := open(t, addr, "/v1/docs/one/ws", "ada")
+	flood := bytes.Repeat(frame{first: fin | text, payload: `{"t":"ping"}`}.bytes(), 1000)
+	_, _ = socket.Write(flood)
+	if got := socket.answers("error|close|end"); !strings.HasPrefix(got, `text {"t":"er`) || !strings.HasSuffix(got, "|close 4400|end") {
+		t.Errorf("the server says %q", got)
+	}
+}
