@@ -49,7 +49,7 @@ test-frontend: $(MODULES)
 # The laws of ot run without the race detector at full count, and with it at a tenth.
 test-go: build
 	go test -timeout 10m ./ot
-	go test -timeout 10m ./collab -run NothingIsLost -sim.seeds 10000
+	go test -timeout 10m ./collab -run NothingIsLost -sim.from 501 -sim.seeds 10000
 	go test -race -timeout 14m $$(go list ./... | grep -v /ot$$)
 	go test -race -timeout 10m ./ot -ot.cases 5000 -ot.vectors 5000 -ot.exhaustive 1
 

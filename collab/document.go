@@ -66,15 +66,16 @@ type document struct {
 	busQueue     [][]byte      // messages that came while the store was at work
 
 	sessions map[string]*session
-	list     []*session       // the same, in the order they came
-	fed      int64            // the head at which feedAll was done
-	replaced []*session       // end when what is pending of them has come back
-	remote   map[string]*peer // sessions of other nodes
-	tellAt   time.Time        // when owed presence is sent; zero: none owed
-	announce time.Time        // when other nodes are told all of this node's sessions
-	moved    map[string]bool  // local sessions whose presence other nodes do not have
-	gone     map[string]bool  // local sessions that left since then
-	buckets  map[string]*bucket
+	list     []*session         // the same, in the order they came
+	fed      int64              // the head at which feedAll was done
+	replaced []*session         // end when what is pending of them has come back
+	remote   map[string]*peer   // sessions of other nodes
+	tellAt   time.Time          // when owed presence is sent; zero: none owed
+	announce time.Time          // when other nodes are told all of this node's sessions
+	moved    map[string]bool    // local sessions whose presence other nodes do not have
+	gone     map[string]bool    // local sessions that left since then
+	buckets  map[string]*bucket // by user
+	bucket   *bucket            // of all users
 
 	snapshotted int64 // version of the newest snapshot
 	snapshots   bool  // one is being written
@@ -89,6 +90,7 @@ type rules struct {
 	limits        protocol.Limits
 	features      []string
 	sessions      int           // of a document on a node
+	opsPerS       int           // of a document on a node; 0: no bound
 	batch         int           // operations of one append at most
 	snapshotEvery int64         // versions
 	idleAfter     time.Duration // without a session

@@ -26,7 +26,9 @@ type loop struct {
 	mail chan event
 	bell chan struct{} // rung when credits or bus have something
 	done chan struct{}
-	work sync.WaitGroup // effects under way
+	work sync.WaitGroup  // effects under way
+	live context.Context // ends with the loop: what is under way then is for nobody
+	stop context.CancelFunc
 
 	mu      sync.Mutex
 	credits []evCredit
@@ -39,7 +41,9 @@ type loop struct {
 }
 
 func newLoop(h *Hub, id string) *loop {
+	live, stop := context.WithCancel(context.Background())
 	return &loop{
+		live: live, stop: stop,
 		hub: h, doc: newDocument(id, h.rules), log: h.log.With("doc", id),
 		mail: make(chan event, mailboxSize), bell: make(chan struct{}, 1), done: make(chan struct{}),
 	}
@@ -128,6 +132,7 @@ func (l *loop) run() {
 			over = l.perform(l.doc.step(time.Now(), evTimer{}))
 		}
 	}
+	l.stop()
 	l.settleEffects()
 }
 
@@ -199,9 +204,13 @@ func (l *loop) start(e effect) {
 	go func() {
 		defer l.work.Done()
 		if e, ok := e.(effLog); ok && e.after > 0 {
-			time.Sleep(e.after)
+			select {
+			case <-time.After(e.after):
+			case <-l.live.Done():
+				return
+			}
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		ctx, cancel := context.WithTimeout(l.live, storeTimeout)
 		defer cancel()
 		ev := ask(ctx, l.hub.store, l.doc.id, e)
 		l.hub.counts.count(e, ev)

@@ -35,10 +35,23 @@ var mutants = []mutant{
 	var ops []logged
 	for _, op := range m.Ops[d.head()-m.V:] {`, `	var ops []logged
 	for _, op := range m.Ops[max(0, d.head()-m.V):] {`},
-	{"an old message of the bus is applied again", "node.go", `	if to <= d.head() {
+	{"what the bus repeats is applied again", "node.go", `	if to <= d.head() {
 		return
 	}
-	if m.V > d.head() {`, `	if m.V > d.head() {`},
+	if m.V > d.head() {
+		d.sync()
+		return
+	}
+	var ops []logged
+	for _, op := range m.Ops[d.head()-m.V:] {`, `	if to < d.head() {
+		return
+	}
+	if m.V > d.head() {
+		d.sync()
+		return
+	}
+	var ops []logged
+	for _, op := range m.Ops {`},
 	{"> became >= at the version of a hello", "greet.go", "case *h.V > d.head():", "case *h.V >= d.head():"},
 	{"<= became < at the version of a client's row", "greet.go", "if row.Version <= v {", "if row.Version < v {"},
 	{"a window is never opened again", "session.go", "	if d.phase == open && s.joined {\n		d.feed(s, nil)\n	}", ""},
@@ -106,6 +119,8 @@ func (m mutant) find(t *testing.T, source string) {
 	case within == nil:
 		t.Errorf("the simulation did not run: %s", out[:min(len(out), 2000)])
 	default:
-		t.Logf("found within %s simulations: %s", within[1], m.name)
+		_, how, _ := strings.Cut(string(out), ": seed ")
+		how, _, _ = strings.Cut(how, "\n")
+		t.Logf("found within %s simulations: %s (%.160s)", within[1], m.name, how)
 	}
 }

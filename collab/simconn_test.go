@@ -20,9 +20,9 @@ type simConn struct {
 	expires  time.Time // of the client's newest token
 	role     Role      // as the server said
 	welcomed bool
-	gone     bool // the client has hung up, or the network has
-	stuck    bool // the client does not read
-	closed   bool // by the server: what is on its way still arrives
+	gone     bool      // the client has hung up, or the network has
+	stuck    time.Time // until then the client does not read
+	closed   bool      // by the server: what is on its way still arrives
 }
 
 // Send queues a frame for the client.
@@ -108,10 +108,7 @@ func (c *simConn) clientReads() bool {
 	if c.gone || c.client.conn != c {
 		return false
 	}
-	if c.stuck && !w.ending {
-		if w.one(60) {
-			c.stuck = false
-		}
+	if !w.ending && w.now.Before(c.stuck) {
 		return false
 	}
 	if len(c.toClient) > 0 {

@@ -113,8 +113,8 @@ func (w *world) faults() {
 		}
 	case 7, 8:
 		if len(n.conns) > 0 {
-			w.count("window stayed shut")
-			n.conns[w.rng.IntN(len(n.conns))].stuck = true
+			w.count("a client stopped reading")
+			n.conns[w.rng.IntN(len(n.conns))].stuck = w.within(20 * time.Second)
 		}
 	case 9:
 		if n.serves() && w.one(2) {

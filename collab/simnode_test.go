@@ -169,6 +169,9 @@ func (l *simLoop) perform(effects []effect) {
 		case effSend:
 			n.w.trace("  %s to %s: %s", n.name, e.s.id, e.frame)
 			e.s.conn.Send(e.frame)
+			if !e.s.window() {
+				n.w.count("window stayed shut")
+			}
 		case effClose:
 			n.w.trace("  %s closes %s: %d %s", n.name, e.s.id, e.code, e.reason)
 			e.s.conn.Close(e.last, e.code, e.reason)

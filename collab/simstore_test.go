@@ -197,6 +197,11 @@ func (r *referee) restored(to int64) {
 		for _, m := range c.unsent() {
 			held[m] = true
 		}
+		for _, g := range c.ghosts {
+			for _, m := range g.marks {
+				r.allow(m, 1, 2, "there twice, and taking one back is not in the backup")
+			}
+		}
 	}
 	for v := to + 1; v <= r.head(); v++ {
 		op := r.log[v-1]
