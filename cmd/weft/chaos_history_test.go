@@ -212,6 +212,13 @@ func (h *history) delays() []time.Duration {
 	return all
 }
 
+// acknowledged is how many operations have come back to their authors.
+func (h *history) acknowledged() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.acks)
+}
+
 // close ends the clients.
 func (h *history) close() {
 	var work sync.WaitGroup

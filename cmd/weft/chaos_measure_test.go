@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,15 +18,16 @@ import (
 // figures are what a node holds, by its own word in /metrics and the system's.
 type figures map[string]float64
 
-// files are its descriptors but for the connections to PostgreSQL and Redis, of which the
-// pools keep some for the next time.
+// files are its descriptors but for those of the store and of Redis, whose pools keep some
+// connections for the next time.
 const files = "files"
 
 // once is a client that keeps no connection, as that would count in what it measures.
 var once = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 
-// measure asks a node for its figures. Links are the addresses of what it keeps connections to.
-func measure(n *process, links ...string) (figures, error) {
+// measure asks a node for its figures. Pooled are the addresses and the folder of what it
+// keeps connections to.
+func measure(n *process, pooled ...string) (figures, error) {
 	response, err := once.Get(n.url + "/metrics")
 	if err != nil {
 		return nil, err
@@ -38,20 +40,29 @@ func measure(n *process, links ...string) (figures, error) {
 			all[name] = n
 		}
 	}
-	pooled, err := connectionsTo(n.cmd.Process.Pid, links)
-	all[files] = all["process_open_fds"] - float64(pooled)
+	count, err := descriptorsOf(n.cmd.Process.Pid, pooled)
+	all[files] = all["process_open_fds"] - float64(count)
 	return all, err
 }
 
-// connectionsTo counts a process's TCP connections to loopback addresses.
-func connectionsTo(pid int, addrs []string) (count int, err error) {
-	ports := map[string]bool{}
-	for _, addr := range addrs {
-		port, err := strconv.Atoi(addr[strings.LastIndexByte(addr, ':')+1:])
+// descriptorsOf counts a process's TCP connections to loopback addresses, and its open files
+// in a folder.
+func descriptorsOf(pid int, pooled []string) (count int, err error) {
+	ports, folder := map[string]bool{}, ""
+	for _, at := range pooled {
+		if filepath.IsAbs(at) {
+			folder = at
+			continue
+		}
+		_, port, err := net.SplitHostPort(at)
 		if err != nil {
 			return 0, err
 		}
-		ports[fmt.Sprintf("%04X", port)] = true
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			return 0, err
+		}
+		ports[fmt.Sprintf("%04X", n)] = true
 	}
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
@@ -66,7 +77,7 @@ func connectionsTo(pid int, addrs []string) (count int, err error) {
 	}
 	open, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	for _, fd := range open {
-		if to, err := os.Readlink(fd); err == nil && sockets[to] {
+		if to, err := os.Readlink(fd); err == nil && (sockets[to] || folder != "" && strings.HasPrefix(to, folder)) {
 			count++
 		}
 	}
@@ -86,12 +97,12 @@ func (f figures) String() string {
 
 // comesToRest waits until a node holds no more than before: sessions, documents (and so
 // their subscriptions), goroutines and descriptors. A node that does not shows its goroutines.
-func comesToRest(ctx context.Context, t *testing.T, n *process, before figures, links ...string) {
+func comesToRest(ctx context.Context, t *testing.T, n *process, before figures, pooled ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
 	defer cancel()
 	for {
-		now, err := measure(n, links...)
+		now, err := measure(n, pooled...)
 		over := err != nil
 		for _, name := range held {
 			over = over || now[name] > before[name]

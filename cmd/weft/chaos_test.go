@@ -41,6 +41,7 @@ func TestNothingIsLostWhateverBreaks(t *testing.T) {
 func faults() []scenario {
 	return []scenario{
 		{name: "a node is killed", rounds: times(10, 200), fault: func(_ *testing.T, s *system, _ int) {
+			pause(rand.N(500 * time.Millisecond)) // for clients to find the node that came back before
 			i := rand.IntN(len(s.nodes))
 			s.nodes[i].kill()
 			s.restart(i)
