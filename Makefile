@@ -11,8 +11,9 @@ PAGE_SOURCES := $(shell find frontend/src frontend/public -type f) $(wildcard fr
 FUZZTIME ?= 10m
 TRACES ?= ../shared/traces
 SEEDS ?= 1000000
+SOAK ?= 30m
 
-.PHONY: help build run test test-go test-frontend check fuzz sim mutants chaos bench clean tools frontend
+.PHONY: help build run test test-go test-frontend check fuzz mutants sim chaos soak bench clean tools frontend
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +71,12 @@ chaos: build ## nodes, stores and links broken hundreds of times while clients w
 
 sim: ## whole systems simulated from SEEDS seeds (1000000)
 	go test -timeout 0 ./collab -run NothingIsLost -sim.seeds $(SEEDS) -sim.from $${RANDOM}000000 -v
+
+chaos: tools build ## nodes, stores and the links between them broken hundreds of times under writers
+	go test -timeout 0 ./cmd/weft -run 'NothingIsLostWh' -chaos.full -v
+
+soak: tools build ## people come and go for SOAK (30m), and nothing grows; figures into bin/soak.csv
+	go test -timeout 0 ./cmd/weft -run NothingGrows -soak $(SOAK) -soak.series $(CURDIR)/bin/soak.csv -v
 
 $(PEERS): ot/testdata/peers/package-lock.json
 	npm --prefix ot/testdata/peers ci --no-audit --no-fund

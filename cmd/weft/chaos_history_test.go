@@ -3,273 +3,227 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/weft-collab/weft/collab"
 	"github.com/weft-collab/weft/collab/client"
 	"github.com/weft-collab/weft/collab/protocol"
 	"github.com/weft-collab/weft/ot"
 )
 
-// history is what the clients of one document did and saw, to be held against the store afterwards.
+// history is what the clients of one document did and saw, to be held against the store
+// afterwards. Its methods may be called from any goroutine.
 type history struct {
 	doc     string
+	clients []*scribe // set before the first edit
+
 	mu      sync.Mutex
-	made    []rune             // the mark of each edit
-	acks    map[string]string  // "client/seq": what came back to its author
-	seen    map[int64]string   // by version: the operation that clients were shown
-	odd     []string           // what no client should have seen
-	arrived map[rune]time.Time // when a mark was first seen by a client of another node; where it is watched
-	clients []*client.Client   //
-	written map[rune]time.Time // when an edit was made
+	made    []time.Time              // when each edit was made; the index is its mark's
+	acks    map[string]string        // "client/seq": the delta that came back to its author
+	sent    map[string][]protocol.Op // "client/seq": every copy that went out, at another version each
+	seen    map[int64]string         // by version: the operation that clients were shown
+	odd     []string                 // what no client should have seen
+	arrived map[rune]time.Time       // when another client first saw a mark; nil where it is not watched
+}
+
+// scribe is an honest client that stays to the end.
+type scribe struct {
+	*client.Client
+	id    string // client id that it began with
+	reads bool   // and never edits
+
+	// Guarded by history.mu.
+	made, acked int         // marks
+	times       []time.Time // when each of the acked ones came back
+	welcomes    []time.Time
 }
 
 func newHistory(doc string) *history {
-	return &history{
-		doc: doc, acks: map[string]string{}, seen: map[int64]string{}, arrived: map[rune]time.Time{}, written: map[rune]time.Time{},
-	}
+	return &history{doc: doc, acks: map[string]string{}, sent: map[string][]protocol.Op{}, seen: map[int64]string{}}
 }
 
-// firstMark is that of the first edit. Every mark is two UTF-16 units, and a document has nothing but marks.
+// firstMark is that of the first edit. Every mark is two UTF-16 units, and a document has
+// nothing but marks, so that none is ever split or deleted.
 const firstMark = 0x10000
 
-// mark draws the code point that stands for one edit alone.
-func (h *history) mark() rune {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	m := rune(firstMark + len(h.made))
-	if m > 0x10FFFF {
-		panic("a document has no marks left")
-	}
-	h.made = append(h.made, m)
-	h.written[m] = time.Now()
-	return m
+// open adds a client that uses servers in turn.
+func (h *history) open(ctx context.Context, t *testing.T, user string, servers []string) *scribe {
+	p := &scribe{id: newClient()}
+	h.clients = append(h.clients, p)
+	p.Client = client.Open(ctx, client.Config{
+		Servers: servers, Doc: h.doc, Type: ot.Text, ID: p.id, Backoff: 50 * time.Millisecond,
+		Token:       func(context.Context) (string, error) { return token(t, user, time.Hour, "*=write"), nil },
+		OnOperation: func(r *client.Replica, op protocol.Committed, own bool) { h.operation(p, r.Version(), op, own) },
+		OnWelcome: func(*client.Replica, string) {
+			h.mu.Lock()
+			p.welcomes = append(p.welcomes, time.Now())
+			h.mu.Unlock()
+		},
+		OnSend: func(r *client.Replica, op protocol.Op) { h.goesOut(r.Client(), op) },
+	})
+	return p
 }
 
 // edit has a client write a mark of its own somewhere.
-func (h *history) edit(c *client.Client, place int) error {
-	return c.Edit(func(content *ot.Document) ot.Delta {
-		at := 2 * (place % (content.Len()/2 + 1))
-		return ot.New().Retain(at).Insert(string(h.mark()))
+func (h *history) edit(p *scribe, place int) error {
+	return p.Edit(func(content *ot.Document) ot.Delta {
+		h.mu.Lock()
+		mark := rune(firstMark + len(h.made))
+		h.made = append(h.made, time.Now())
+		p.made++
+		h.mu.Unlock()
+		return ot.New().Retain(2 * (place % (content.Len()/2 + 1))).Insert(string(mark))
 	})
 }
 
-// operation notes what a client is shown.
-func (h *history) operation(version int64, op protocol.Committed, own bool) {
+// write has a client edit at random places, again and again, until writing ends.
+func (h *history) write(ctx, writing context.Context, t *testing.T, p *scribe, seed uint64, every time.Duration) {
+	if err := p.Ready(ctx); err != nil {
+		t.Errorf("%s cannot begin: %v", p.id, err)
+		return
+	}
+	r := rand.New(rand.NewPCG(seed, 0))
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-writing.Done():
+			return
+		case <-tick.C:
+		}
+		if err := h.edit(p, r.IntN(1<<20)); err != nil {
+			t.Errorf("%s cannot edit: %v", p.id, err)
+			return
+		}
+	}
+}
+
+func (h *history) goesOut(client string, op protocol.Op) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	text := fmt.Sprintf("%s/%d %s", op.Client, op.Seq, op.Delta)
+	key := fmt.Sprintf("%s/%d", client, op.Seq)
+	if !slices.ContainsFunc(h.sent[key], func(before protocol.Op) bool { return before.V == op.V }) {
+		h.sent[key] = append(h.sent[key], op)
+	}
+}
+
+// operation notes what a client is shown.
+func (h *history) operation(p *scribe, version int64, op protocol.Committed, own bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := fmt.Sprintf("%s/%d", op.Client, op.Seq)
+	text := key + " " + string(op.Delta)
 	if before, ok := h.seen[version]; ok && before != text {
 		h.odd = append(h.odd, fmt.Sprintf("version %d was shown as %s and as %s", version, before, text))
 	}
 	h.seen[version] = text
+	now := time.Now()
 	if own {
-		key := fmt.Sprintf("%s/%d", op.Client, op.Seq)
 		if _, twice := h.acks[key]; twice {
 			h.odd = append(h.odd, key+" came back to its author twice")
 		}
 		h.acks[key] = string(op.Delta)
+	} else if h.arrived == nil {
 		return
 	}
-	if d, err := ot.Decode(op.Delta); err == nil {
-		for _, part := range d {
-			for _, m := range part.Insert {
-				if _, known := h.arrived[m]; !known {
-					h.arrived[m] = time.Now()
-				}
-			}
+	for _, mark := range string(op.Delta) {
+		switch {
+		case mark < firstMark:
+		case own:
+			p.acked++
+			p.times = append(p.times, now)
+		case h.arrived[mark].IsZero():
+			h.arrived[mark] = now
 		}
 	}
 }
 
-// open adds a client that uses servers in turn.
-func (h *history) open(ctx context.Context, t *testing.T, user string, servers []string) *client.Client {
-	c := client.Open(ctx, client.Config{
-		Servers: servers, Doc: h.doc, Type: ot.Text, Backoff: 50 * time.Millisecond,
-		Token: func(context.Context) (string, error) { return token(t, user, time.Hour, "*=write"), nil },
-		OnOperation: func(r *client.Replica, op protocol.Committed, own bool) {
-			h.operation(r.Version(), op, own)
-		},
-	})
+// moment is how many edits each client had made.
+type moment struct {
+	at   time.Time
+	made []int
+}
+
+func (h *history) now() moment {
 	h.mu.Lock()
-	h.clients = append(h.clients, c)
-	h.mu.Unlock()
-	return c
+	defer h.mu.Unlock()
+	m := moment{at: time.Now()}
+	for _, p := range h.clients {
+		m.made = append(m.made, p.made)
+	}
+	return m
+}
+
+// back waits until an edit that each client made after a moment has come back to it, and
+// tells how long the slowest client took.
+func (h *history) back(ctx context.Context, m moment) (time.Duration, error) {
+	slowest := time.Duration(0)
+	for i, p := range h.clients {
+		if p.reads {
+			continue
+		}
+		err := p.Wait(ctx, func(*client.Replica) bool {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			if p.acked <= m.made[i] {
+				return false
+			}
+			slowest = max(slowest, p.times[m.made[i]].Sub(m.at))
+			return true
+		})
+		if err != nil {
+			return 0, fmt.Errorf("client %d does not get its edits stored: %w", i, err)
+		}
+	}
+	return slowest, nil
 }
 
 // rest waits until every edit is stored and every client has all of them.
 func (h *history) rest(ctx context.Context) error {
-	for i, c := range h.clients {
-		if err := c.Flush(ctx); err != nil {
+	for i, p := range h.clients {
+		if err := p.Flush(ctx); err != nil {
 			return fmt.Errorf("client %d cannot store what it has: %w", i, err)
 		}
 	}
 	var newest int64
-	for _, c := range h.clients {
-		c.Do(func(r *client.Replica) { newest = max(newest, r.Version()) })
+	for _, p := range h.clients {
+		p.Do(func(r *client.Replica) { newest = max(newest, r.Version()) })
 	}
-	for i, c := range h.clients {
-		if err := c.Wait(ctx, func(r *client.Replica) bool { return r.Version() >= newest && r.Unsent() == 0 }); err != nil {
+	for i, p := range h.clients {
+		if err := p.Wait(ctx, func(r *client.Replica) bool { return r.Version() >= newest && r.Unsent() == 0 }); err != nil {
 			return fmt.Errorf("client %d does not get to version %d: %w", i, newest, err)
 		}
 	}
 	return nil
 }
 
-// check holds the fixed list of invariants against what happened. It is called at rest.
-func (h *history) check(ctx context.Context, t *testing.T, store collab.Store, nodes []string) {
-	t.Helper()
+// delays are how long edits took to reach another client, the shortest first.
+func (h *history) delays() []time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, odd := range h.odd {
-		t.Error(odd)
+	var all []time.Duration
+	for mark, at := range h.arrived {
+		all = append(all, at.Sub(h.made[mark-firstMark]))
 	}
-	log, content := h.log(ctx, t, store)
-	if content == nil {
-		return
-	}
-	truth := string(content.AppendJSON(nil))
-	h.checkLog(t, log)
-	h.checkMarks(t, content)
-	for i, c := range h.clients {
-		c.Do(func(r *client.Replica) {
-			if r.Version() != int64(len(log)) || string(r.View().AppendJSON(nil)) != truth {
-				t.Errorf("client %d at version %d of %d holds another content than the store", i, r.Version(), len(log))
-			}
-		})
-	}
-	for _, node := range nodes {
-		h.checkNode(t, node, content.Text())
-	}
-	h.checkSnapshot(ctx, t, store, log, truth)
+	slices.Sort(all)
+	return all
 }
 
-// log reads the whole log and replays it; versions are without a hole, or the store says so.
-func (h *history) log(ctx context.Context, t *testing.T, store collab.Store) (log []collab.Operation, content *ot.Document) {
-	content = ot.NewDocument(ot.Text)
-	meta, err := store.Meta(ctx, h.doc)
-	if err != nil {
-		t.Error(err)
-		return nil, nil
-	}
-	for int64(len(log)) < meta.Version {
-		part, err := store.Log(ctx, h.doc, int64(len(log)), 5000, 0)
-		if err != nil || len(part) == 0 {
-			t.Errorf("the log after version %d of %d: %d operations, %v", len(log), meta.Version, len(part), err)
-			return nil, nil
-		}
-		log = append(log, part...)
-	}
-	for i, op := range log {
-		d, err := ot.Decode(op.Delta)
-		if err == nil {
-			err = content.Apply(d)
-		}
-		if err != nil {
-			t.Errorf("version %d does not replay: %v", i+1, err)
-			return nil, nil
-		}
-	}
-	return log, content
-}
-
-// checkLog: each (client, seq) once and in order; what came back to an author is there as it
-// came back; what any client was shown is there.
-func (h *history) checkLog(t *testing.T, log []collab.Operation) {
-	last := map[string]int64{}
-	stored := map[string]string{}
-	for i, op := range log {
-		if last[op.Client]++; op.Seq != last[op.Client] {
-			t.Errorf("version %d is %s/%d, after seq %d", i+1, op.Client, op.Seq, last[op.Client]-1)
-		}
-		key := fmt.Sprintf("%s/%d", op.Client, op.Seq)
-		stored[key] = string(op.Delta)
-		if seen, ok := h.seen[int64(i+1)]; ok && seen != fmt.Sprintf("%s %s", key, op.Delta) {
-			t.Errorf("version %d was shown as %s and is %s %s", i+1, seen, key, op.Delta)
-		}
-	}
-	for v := range h.seen {
-		if v > int64(len(log)) {
-			t.Errorf("version %d was shown, and the store has %d", v, len(log))
-		}
-	}
-	for key, delta := range h.acks {
-		if got, ok := stored[key]; !ok || got != delta {
-			t.Errorf("%s came back as %s and is stored as %q", key, delta, got)
-		}
-	}
-}
-
-// checkMarks: every edit stands in the content exactly once.
-func (h *history) checkMarks(t *testing.T, content *ot.Document) {
-	times := map[rune]int{}
-	for _, m := range content.Text() {
-		times[m]++
-	}
-	bad := 0
-	for _, m := range h.made {
-		if times[m] != 1 {
-			if bad++; bad <= 5 {
-				t.Errorf("edit %d stands in the content %d times", m-firstMark, times[m])
-			}
-		}
-	}
-	if len(times) != len(h.made) {
-		t.Errorf("%d edits were made, and %d different ones stand in the content", len(h.made), len(times))
-	}
-}
-
-func (h *history) checkNode(t *testing.T, node, want string) {
-	request, err := http.NewRequest(http.MethodGet, node+"/v1/docs/"+h.doc+"?format=text", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", "Bearer "+token(t, "reader", time.Hour, "*=read"))
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Errorf("%s: %v", node, err)
-		return
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK || string(text) != want {
-		t.Errorf("%s answers %s, and another content than the store's (%v)", node, response.Status, err)
-	}
-}
-
-// checkSnapshot: the newest snapshot and the log after it give the content.
-func (h *history) checkSnapshot(ctx context.Context, t *testing.T, store collab.Store, log []collab.Operation, truth string) {
-	snapshot, err := store.Snapshot(ctx, h.doc, int64(len(log)))
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	if snapshot.Content == nil {
-		return
-	}
-	delta, err := ot.Decode(snapshot.Content)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	content, err := ot.DocumentOf(ot.Text, delta)
-	for _, op := range log[snapshot.Version:] {
-		if d, decoding := ot.Decode(op.Delta); err == nil && decoding == nil {
-			err = content.Apply(d)
-		}
-	}
-	if err != nil || string(content.AppendJSON(nil)) != truth {
-		t.Errorf("the snapshot of version %d and the log after it give another content (%v)", snapshot.Version, err)
-	}
+// acknowledged is how many operations have come back to their authors.
+func (h *history) acknowledged() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.acks)
 }
 
 // close ends the clients.
 func (h *history) close() {
-	for _, c := range h.clients {
-		c.Close()
+	var work sync.WaitGroup
+	for _, p := range h.clients {
+		work.Go(p.Close)
 	}
+	work.Wait()
 }

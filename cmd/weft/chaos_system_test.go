@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net/http"
 	"net/url"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +20,7 @@ import (
 // system is three nodes over one PostgreSQL and one Redis, with a proxy on every link:
 // between clients and nodes, nodes and PostgreSQL, nodes and Redis.
 type system struct {
-	t        *testing.T // as long as which everything lives
+	t        *testing.T // of all scenarios: what they start goes on after them
 	postgres *postgrestest.Server
 	redis    *redistest.Server
 	database string // past every proxy
@@ -33,7 +30,7 @@ type system struct {
 	fronts   []*faultproxy.Proxy // clients to node i
 	backs    []*faultproxy.Proxy // node i to PostgreSQL
 	sides    []*faultproxy.Proxy // node i to Redis
-	calm     []figures           // of each node, with nobody there
+	calm     []figures           // of each node, when it had just started
 	docs     int
 }
 
@@ -53,7 +50,7 @@ func newSystem(t *testing.T) *system {
 		s.backs, s.sides = append(s.backs, back), append(s.sides, side)
 		s.envs = append(s.envs, []string{
 			"WEFT_DATABASE_URL=" + u.String(), "WEFT_REDIS_URL=redis://" + side.Addr(), "WEFT_JWT_SECRET=" + testSecret,
-			"WEFT_MAX_OPS_PER_SECOND=100000", "WEFT_IDLE_AFTER=2s", fmt.Sprint("WEFT_NODE=node", i),
+			"WEFT_MAX_OPS_PER_SECOND=100000", "WEFT_IDLE_AFTER=500ms", fmt.Sprint("WEFT_NODE=node", i),
 		})
 		s.nodes = append(s.nodes, startProcess(t, freeAddr(t), s.envs[i]...))
 		s.fronts = append(s.fronts, proxy(t, s.nodes[i].addr))
@@ -64,7 +61,13 @@ func newSystem(t *testing.T) *system {
 	}
 	t.Cleanup(func() { store.Close() })
 	s.store = store
-	s.settle(t)
+	for i, n := range s.nodes {
+		calm, err := measure(n, s.backs[i].Addr(), s.sides[i].Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.calm = append(s.calm, calm)
+	}
 	return s
 }
 
@@ -76,14 +79,6 @@ func proxy(t *testing.T, to string) *faultproxy.Proxy {
 	}
 	t.Cleanup(p.Close)
 	return p
-}
-
-// settle notes what nodes hold while nobody is there.
-func (s *system) settle(t *testing.T) {
-	s.calm = nil
-	for _, n := range s.nodes {
-		s.calm = append(s.calm, measure(t, n.url))
-	}
 }
 
 // restart starts a node again where it was.
@@ -117,107 +112,85 @@ func (s *system) heal() {
 
 // scenario has clients write while faults happen, lets all come to rest, and checks the invariants.
 type scenario struct {
-	name    string
-	clients int           // 0: 20
-	every   time.Duration // between two edits of one client; 0: 40 ms, 500 edits a second of all
-	rounds  int
-	between int // acknowledgements before the next round; 0: 25
-	fault   func(t *testing.T, s *system, round int)
+	name   string
+	rounds int
+	fault  func(t *testing.T, s *system, round int) // breaks something, and mends it
 }
 
+const (
+	chaosClients = 20
+	chaosEvery   = chaosClients * time.Second / 500 // between two edits of a client: 500 a second of all
+	chaosLeg     = 25                               // rounds with one document, until the invariants are checked
+)
+
 func (c scenario) run(t *testing.T, s *system) {
-	if c.clients == 0 {
-		c.clients = 20
+	var sum tally
+	began := time.Now()
+	for sum.rounds < c.rounds && !t.Failed() {
+		c.leg(t, s, min(chaosLeg, c.rounds-sum.rounds), &sum)
+		if *chaosFull {
+			t.Logf("round %d of %d, %v operations acknowledged, %v", sum.rounds, c.rounds, sum.acknowledged, time.Since(began).Round(time.Second))
+		}
 	}
-	if c.every == 0 {
-		c.every = 40 * time.Millisecond
+	if t.Failed() {
+		s.logs(t)
+		return
 	}
-	if c.between == 0 {
-		c.between = 25
-	}
+	t.Logf("%d rounds, %d edits in %d operations, all acknowledged, none lost, none twice; every client had edits stored again %v after the break, %v after the mend (half of the times; at most %v, %v); %v in all",
+		sum.rounds, sum.edits, sum.acknowledged, median(sum.broken), median(sum.mended), slices.Max(sum.broken), slices.Max(sum.mended), time.Since(began).Round(time.Second))
+}
+
+// tally is what a scenario adds up.
+type tally struct {
+	rounds, edits, acknowledged int
+	broken, mended              []time.Duration // until the slowest client was back, from each break and from each mend
+}
+
+// leg is some rounds with one document, and the check after them.
+func (c scenario) leg(t *testing.T, s *system, rounds int, sum *tally) {
 	s.docs++
 	h := newHistory(fmt.Sprintf("chaos%d", s.docs))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(c.rounds)*time.Minute+5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rounds)*time.Minute+5*time.Minute)
 	defer cancel()
-	for i := range c.clients {
+	for i := range chaosClients {
 		h.open(ctx, t, fmt.Sprint("writer", i), s.servers(i))
 	}
 	defer h.close()
 	writing, stop := context.WithCancel(ctx)
 	defer stop()
 	var work sync.WaitGroup
-	for i, client := range h.clients {
-		work.Go(func() {
-			if err := client.Ready(ctx); err != nil {
-				t.Errorf("client %d: %v", i, err)
-				return
-			}
-			r := rand.New(rand.NewPCG(uint64(i), uint64(s.docs)))
-			tick := time.NewTicker(c.every)
-			defer tick.Stop()
-			for {
-				select {
-				case <-writing.Done():
-					return
-				case <-tick.C:
-				}
-				if err := h.edit(client, r.IntN(1<<20)); err != nil {
-					t.Errorf("client %d: %v", i, err)
-					return
-				}
-			}
-		})
+	for i, p := range h.clients {
+		work.Go(func() { h.write(ctx, writing, t, p, uint64(s.docs*chaosClients+i), chaosEvery) })
 	}
-	began := time.Now()
-	for round := range c.rounds {
-		h.await(ctx, c.between)
-		c.fault(t, s, round)
-		if *chaosFull && (round+1)%10 == 0 {
-			t.Logf("%s: round %d of %d, %d operations acknowledged, %v", c.name, round+1, c.rounds, h.acknowledged(), time.Since(began).Round(time.Second))
+	back := func(m moment, into *[]time.Duration) bool {
+		after, err := h.back(ctx, m)
+		if err != nil {
+			t.Error(err)
+			return false
 		}
-		if t.Failed() || ctx.Err() != nil {
-			break
-		}
+		*into = append(*into, after.Round(time.Millisecond))
+		return true
 	}
-	h.await(ctx, c.between)
+	var start []time.Duration
+	up := back(h.now(), &start)
+	for n := 0; n < rounds && up && !t.Failed(); n++ {
+		broken := h.now()
+		c.fault(t, s, sum.rounds)
+		mended := h.now()
+		up = back(broken, &sum.broken) && back(mended, &sum.mended)
+		sum.rounds++
+	}
 	stop()
 	work.Wait()
 	s.heal()
-	healed := time.Now()
 	if err := h.rest(ctx); err != nil {
 		t.Error(err)
-		s.logs(t)
 		return
 	}
-	rested := time.Since(healed)
-	h.check(ctx, t, s.store, s.urls())
+	h.check(ctx, t, s.store, s.urls()...)
 	h.close()
-	s.checkCalm(ctx, t)
-	if t.Failed() {
-		s.logs(t)
-		return
-	}
-	t.Logf("%s: %d rounds, %d edits in %d operations, all acknowledged, none lost, none twice; at rest %v after the last fault; %v in all",
-		c.name, c.rounds, len(h.made), h.acknowledged(), rested.Round(time.Millisecond), time.Since(began).Round(time.Second))
-}
-
-func (h *history) acknowledged() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.acks)
-}
-
-// await waits until so many more operations have come back to their authors.
-func (h *history) await(ctx context.Context, more int) {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for before := h.acknowledged(); h.acknowledged() < before+more; {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
+	sum.edits, sum.acknowledged = sum.edits+len(h.made), sum.acknowledged+len(h.acks)
+	s.quiet(ctx, t)
 }
 
 // logs shows the end of what each node has logged.
@@ -228,48 +201,11 @@ func (s *system) logs(t *testing.T) {
 	}
 }
 
-// figures are what a node tells of itself.
-type figures map[string]float64
-
-func measure(t *testing.T, node string) figures {
+// quiet waits until every node holds what it did when it had just started, and no
+// subscription is left but that of each node's own channel.
+func (s *system) quiet(ctx context.Context, t *testing.T) {
 	t.Helper()
-	response, err := http.Get(node + "/metrics")
-	if err != nil {
-		t.Error(err)
-		return nil
-	}
-	defer response.Body.Close()
-	all := figures{}
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		name, value, ok := strings.Cut(lines.Text(), " ")
-		if n, err := strconv.ParseFloat(value, 64); ok && err == nil {
-			all[name] = n
-		}
-	}
-	return all
-}
-
-// checkCalm waits until sessions, goroutines and descriptors of every node are back where
-// they were: documents leave memory after a while, and idle connections of the pool stay.
-func (s *system) checkCalm(ctx context.Context, t *testing.T) {
-	t.Helper()
-	const poolSlack = 16 // descriptors of connections that are kept for the next time, and the goroutines that watch them
-	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
-	defer cancel()
 	for i, n := range s.nodes {
-		for {
-			now, then := measure(t, n.url), s.calm[i]
-			if now["weft_sessions"] == 0 && now["weft_documents"] == 0 && now["go_goroutines"] <= then["go_goroutines"]+2*poolSlack && now["process_open_fds"] <= then["process_open_fds"]+poolSlack {
-				break
-			}
-			select {
-			case <-time.After(200 * time.Millisecond):
-				continue
-			case <-ctx.Done():
-			}
-			t.Errorf("node%d: %v sessions, %v documents, %v goroutines (%v before), %v descriptors (%v before)", i, now["weft_sessions"], now["weft_documents"],
-				now["go_goroutines"], then["go_goroutines"], now["process_open_fds"], then["process_open_fds"])
-			break
-		}
+		comesToRest(ctx, t, n, s.calm[i], s.backs[i].Addr(), s.sides[i].Addr())
 	}
 }

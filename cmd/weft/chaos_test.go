@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/weft-collab/weft/cmd/weft/internal/faultproxy"
 )
@@ -21,7 +23,7 @@ func times(short, full int) int {
 	return short
 }
 
-// pause lets a fault last, or a program start: there is nothing to wait for.
+// pause lets a fault last: there is nothing to wait for.
 func pause(d time.Duration) { <-time.After(d) }
 
 // TestNothingIsLostWhateverBreaks has twenty clients write through three nodes while nodes, PostgreSQL,
@@ -32,11 +34,14 @@ func TestNothingIsLostWhateverBreaks(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) { c.run(t, s) })
 		s.heal()
 	}
+	t.Run("edits reach other nodes without Redis", s.withoutRedis)
+	t.Run("rolling restart under 500 sessions", s.rollingRestart)
 }
 
 func faults() []scenario {
 	return []scenario{
-		{name: "a node is killed", rounds: times(10, 200), fault: func(t *testing.T, s *system, _ int) {
+		{name: "a node is killed", rounds: times(10, 200), fault: func(_ *testing.T, s *system, _ int) {
+			pause(rand.N(500 * time.Millisecond)) // for clients to find the node that came back before
 			i := rand.IntN(len(s.nodes))
 			s.nodes[i].kill()
 			s.restart(i)
@@ -47,14 +52,14 @@ func faults() []scenario {
 			} else {
 				s.postgres.Stop(true)
 			}
-			pause(time.Duration(rand.IntN(500)) * time.Millisecond)
+			pause(rand.N(500 * time.Millisecond))
 			s.postgres.Restart(t)
 		}},
 		{name: "Redis is killed, flushed, or cuts its subscribers", rounds: times(3, 50), fault: func(t *testing.T, s *system, round int) {
 			switch round % 3 {
 			case 0:
 				s.redis.Kill()
-				pause(time.Duration(rand.IntN(500)) * time.Millisecond)
+				pause(rand.N(500 * time.Millisecond))
 				s.redis.Restart(t)
 			case 1:
 				s.redis.Do(t, "FLUSHALL")
@@ -62,37 +67,75 @@ func faults() []scenario {
 				s.redis.Do(t, "CLIENT KILL TYPE pubsub")
 			}
 		}},
-		{name: "the reply to COMMIT is lost", rounds: times(10, 200), between: 5, fault: func(t *testing.T, s *system, round int) {
-			// The commit has happened, or never reaches the server; the node cannot tell.
-			sprung := s.backs[round%len(s.backs)].CutAt([]byte("COMMIT\x00"), round%3 != 0)
+		{name: "the reply to COMMIT is lost", rounds: times(10, 200), fault: func(t *testing.T, s *system, round int) {
+			// The commit has happened, or, in every tenth round, never reaches the server; the node cannot tell.
+			sprung := s.backs[round%len(s.backs)].CutAt([]byte("COMMIT\x00"), round%10 != 9)
 			select {
 			case <-sprung:
 			case <-time.After(time.Minute):
 				t.Error("no node committed anything")
 			}
 		}},
-		{name: "PostgreSQL is read-only for a while", rounds: times(1, 10), fault: func(t *testing.T, s *system, _ int) {
-			const all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname <> current_database()"
-			s.postgres.Exec(t, s.postgres.URL(), "ALTER SYSTEM SET default_transaction_read_only = on")
-			s.postgres.Exec(t, s.postgres.URL(), "SELECT pg_reload_conf()")
-			s.postgres.Exec(t, s.postgres.URL(), all)
-			pause(time.Second)
-			s.postgres.Exec(t, s.postgres.URL()+"&default_transaction_read_only=off", "ALTER SYSTEM RESET default_transaction_read_only")
-			s.postgres.Exec(t, s.postgres.URL(), "SELECT pg_reload_conf()")
-			s.postgres.Exec(t, s.postgres.URL(), all)
-		}},
-		{name: "nodes are restarted one after the other", rounds: times(1, 5), fault: func(t *testing.T, s *system, _ int) {
-			for i, n := range s.nodes {
-				if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-					t.Error(err)
-				}
-				<-n.done
-				if code := n.cmd.ProcessState.ExitCode(); code != 0 {
-					t.Errorf("node%d exits with %d", i, code)
-				}
-				s.restart(i)
-			}
-		}},
+		{name: "PostgreSQL is read-only for a while", rounds: times(1, 10), fault: readOnly},
+		{name: "no connection of the pool is free", rounds: times(1, 5), fault: poolUsedUp},
+		{name: "PostgreSQL has no connection left", rounds: times(1, 5), fault: connectionsUsedUp},
+	}
+}
+
+func readOnly(t *testing.T, s *system, _ int) {
+	const all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname <> current_database()"
+	s.postgres.Exec(t, s.postgres.URL(), "ALTER SYSTEM SET default_transaction_read_only = on")
+	s.postgres.Exec(t, s.postgres.URL(), "SELECT pg_reload_conf()")
+	s.postgres.Exec(t, s.postgres.URL(), all)
+	pause(time.Second)
+	s.postgres.Exec(t, s.postgres.URL()+"&default_transaction_read_only=off", "ALTER SYSTEM RESET default_transaction_read_only")
+	s.postgres.Exec(t, s.postgres.URL(), "SELECT pg_reload_conf()")
+	s.postgres.Exec(t, s.postgres.URL(), all)
+}
+
+// poolUsedUp has every statement of every node wait for a lock, so that each of its pool's
+// connections is taken; in the full round for longer than a node waits for the store.
+func poolUsedUp(t *testing.T, s *system, round int) {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, s.database)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close(ctx)
+	if _, err = conn.Exec(ctx, "BEGIN"); err == nil {
+		_, err = conn.Exec(ctx, "LOCK TABLE documents IN ACCESS EXCLUSIVE MODE")
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	pause(time.Duration(times(2, 3+4*(round%4))) * time.Second)
+}
+
+// connectionsUsedUp takes every connection that the server has, those of the nodes too.
+func connectionsUsedUp(t *testing.T, s *system, _ int) {
+	ctx := context.Background()
+	var all []*pgx.Conn
+	defer func() {
+		for _, conn := range all {
+			conn.Close(ctx)
+		}
+	}()
+	end := time.Now().Add(time.Duration(times(2, 5)) * time.Second)
+	for time.Now().Before(end) {
+		conn, err := pgx.Connect(ctx, s.postgres.URL())
+		if err == nil {
+			all = append(all, conn)
+			continue
+		}
+		if _, err := all[0].Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname <> current_database()"); err != nil {
+			t.Error(err)
+			return
+		}
+		pause(20 * time.Millisecond)
+	}
+	if len(all) < 100 {
+		t.Errorf("only %d connections could be taken", len(all))
 	}
 }
 
@@ -123,9 +166,9 @@ func partitions() (all []scenario) {
 					p := link.of(s)[round%chaosNodes]
 					if m.mode >= 0 {
 						p.Set(m.mode)
-						pause(time.Duration(times(4, 20)) * time.Second)
+						pause(time.Duration(times(3, 13)) * time.Second)
 					}
-					for i := 0; m.mode < 0 && i < times(4, 20); i++ {
+					for i := 0; m.mode < 0 && i < times(4, 26); i++ {
 						p.Set([]faultproxy.Mode{faultproxy.Refuse, faultproxy.Pass}[i%2])
 						pause(500 * time.Millisecond)
 					}
