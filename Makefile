@@ -79,9 +79,9 @@ $(PEERS): ot/testdata/peers/package-lock.json
 	npm --prefix ot/testdata/peers ci --no-audit --no-fund
 	touch $@
 
-bench: $(PEERS) ## benchmarks of ot beside its peers, into docs/benchmarks.md; recordings from TRACES
+bench: $(PEERS) ## ot beside its peers, and what a stopped reader costs, into docs/benchmarks.md; recordings from TRACES
 	go run ./ot/bench -traces $(TRACES)
-	go test -run xxx -bench . -benchmem ./collab/...
+	go run ./collab/websocket/bench
 
 clean: ## what was built
 	rm -rf bin frontend/node_modules ot/testdata/peers/node_modules frontend/dist/*

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/weft-collab/weft/ot/bench/section"
 )
 
 const peers = "ot/testdata/peers" // a package of npm's
@@ -57,9 +59,9 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	var section bytes.Buffer
-	write(&section, m, machine, benchstat)
-	return replaceSection(*page, "ot", section.Bytes())
+	var text bytes.Buffer
+	write(&text, m, machine, benchstat)
+	return section.Replace(*page, "ot", text.Bytes())
 }
 
 // measure runs all benchmarks, ours and the peers', in turn, so that what else the machine does meets both.
