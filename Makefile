@@ -66,9 +66,6 @@ mutants: $(MODULES) ## bugs planted in ot and in the engine, of which the tests 
 	go test -timeout 0 -v -run Planted ./ot -ot.mutants
 	go test -timeout 0 -v -run PlantedBugs ./collab -mutants
 
-chaos: build ## nodes, stores and links broken hundreds of times while clients write
-	go test -timeout 0 -v -run NothingIsLostWhatever ./cmd/weft -chaos.full
-
 sim: ## whole systems simulated from SEEDS seeds (1000000)
 	go test -timeout 0 ./collab -run NothingIsLost -sim.seeds $(SEEDS) -sim.from $${RANDOM}000000 -v
 

@@ -121,21 +121,22 @@ func connectionsUsedUp(t *testing.T, s *system, _ int) {
 			conn.Close(ctx)
 		}
 	}()
-	end := time.Now().Add(time.Duration(times(2, 5)) * time.Second)
-	for time.Now().Before(end) {
+	// Others are sent away, and what they leave is taken, from the first refusal on for a while.
+	var end time.Time
+	for end.IsZero() || time.Now().Before(end) {
 		conn, err := pgx.Connect(ctx, s.postgres.URL())
 		if err == nil {
 			all = append(all, conn)
 			continue
+		}
+		if end.IsZero() {
+			end = time.Now().Add(time.Duration(times(2, 5)) * time.Second)
 		}
 		if _, err := all[0].Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname <> current_database()"); err != nil {
 			t.Error(err)
 			return
 		}
 		pause(20 * time.Millisecond)
-	}
-	if len(all) < 100 {
-		t.Errorf("only %d connections could be taken", len(all))
 	}
 }
 
