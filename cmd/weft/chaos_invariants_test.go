@@ -13,18 +13,19 @@ import (
 	"github.com/weft-collab/weft/ot"
 )
 
-// check holds a history against the store, the nodes and the clients, at rest. The list
-// is the same after every scenario; that nothing is left open is checked by rig.quiet.
+// check holds a history against the store, the nodes and the clients, at rest. The list is
+// the same after every scenario:
 //
 //  1. versions run from 1 to the head without a hole
 //  2. each (client, seq) is there once, in order
 //  3. what came back to its author is in the log as it came back
 //  4. the log, a snapshot and the log after it, every client and every node give one content
 //  5. no client saw an operation that is not in the log
-//  6. every edit stands in the content exactly once
-//  7. a client's own content is the server's, and none had to start over
-//  8. what came back is what its author held: each copy that was sent, transformed over the log
-func (h *history) check(ctx context.Context, t *testing.T, store collab.Store, nodes ...string) {
+//  6. nodes hold no more than before: comesToRest and system.quiet see to that
+//  7. every edit stands in the content exactly once
+//  8. a client's own content is the server's, and none had to start over
+//  9. what came back is what its author held: each copy that was sent, transformed over the log
+func (h *history) check(ctx context.Context, t testing.TB, store collab.Store, nodes ...string) {
 	t.Helper()
 	log, deltas, content := h.log(ctx, t, store)
 	if content == nil {
@@ -56,7 +57,7 @@ func (h *history) check(ctx context.Context, t *testing.T, store collab.Store, n
 }
 
 // log reads the whole log and replays it; a store that finds a hole says so.
-func (h *history) log(ctx context.Context, t *testing.T, store collab.Store) (log []collab.Operation, deltas []ot.Delta, content *ot.Document) {
+func (h *history) log(ctx context.Context, t testing.TB, store collab.Store) (log []collab.Operation, deltas []ot.Delta, content *ot.Document) {
 	t.Helper()
 	meta, err := store.Meta(ctx, h.doc)
 	if err != nil {
@@ -86,7 +87,7 @@ func (h *history) log(ctx context.Context, t *testing.T, store collab.Store) (lo
 	return log, deltas, content
 }
 
-func (h *history) checkLog(t *testing.T, log []collab.Operation) {
+func (h *history) checkLog(t testing.TB, log []collab.Operation) {
 	t.Helper()
 	last := map[string]int64{}
 	stored := map[string]string{}
@@ -115,7 +116,7 @@ func (h *history) checkLog(t *testing.T, log []collab.Operation) {
 	}
 }
 
-func (h *history) checkMarks(t *testing.T, content *ot.Document) {
+func (h *history) checkMarks(t testing.TB, content *ot.Document) {
 	t.Helper()
 	times := map[rune]int{}
 	for _, mark := range content.Text() {
@@ -136,7 +137,7 @@ func (h *history) checkMarks(t *testing.T, content *ot.Document) {
 
 // checkSent: the log is never folded here, and transforming in turn gives one result from
 // every version, so a copy that went out at any version leads to what was stored.
-func (h *history) checkSent(t *testing.T, log []collab.Operation, deltas []ot.Delta) {
+func (h *history) checkSent(t testing.TB, log []collab.Operation, deltas []ot.Delta) {
 	t.Helper()
 	bad := 0
 	for i, op := range log {
@@ -158,7 +159,7 @@ func (h *history) checkSent(t *testing.T, log []collab.Operation, deltas []ot.De
 	}
 }
 
-func (h *history) checkNode(t *testing.T, node, want string) {
+func (h *history) checkNode(t testing.TB, node, want string) {
 	t.Helper()
 	request, err := http.NewRequest(http.MethodGet, node+"/v1/docs/"+h.doc+"?format=text", nil)
 	if err != nil {
@@ -180,7 +181,7 @@ func (h *history) checkNode(t *testing.T, node, want string) {
 
 // checkSnapshot: the newest snapshot below each of several versions, and the log after it,
 // give the content.
-func (h *history) checkSnapshot(ctx context.Context, t *testing.T, store collab.Store, deltas []ot.Delta, truth string) {
+func (h *history) checkSnapshot(ctx context.Context, t testing.TB, store collab.Store, deltas []ot.Delta, truth string) {
 	t.Helper()
 	for _, below := range []int{len(deltas), len(deltas) / 2} {
 		snapshot, err := store.Snapshot(ctx, h.doc, int64(below))

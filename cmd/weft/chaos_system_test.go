@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/weft-collab/weft/cmd/weft/internal/faultproxy"
 	"github.com/weft-collab/weft/collab"
 	"github.com/weft-collab/weft/collab/redis/redistest"
@@ -201,11 +203,27 @@ func (s *system) logs(t *testing.T) {
 	}
 }
 
-// quiet waits until every node holds what it did when it had just started, and no
-// subscription is left but that of each node's own channel.
+// quiet waits until every node holds what it did when it had just started, and Redis has no
+// subscription left but each node's to the channel that shows that its link is up.
 func (s *system) quiet(ctx context.Context, t *testing.T) {
 	t.Helper()
 	for i, n := range s.nodes {
 		comesToRest(ctx, t, n, s.calm[i], s.backs[i].Addr(), s.sides[i].Addr())
+	}
+	server := redis.NewClient(&redis.Options{Addr: s.redis.Addr()})
+	defer server.Close()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		channels, err := server.PubSubChannels(ctx, "*").Result()
+		if err == nil && slices.Equal(channels, []string{"weft:doc:"}) {
+			return
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			t.Errorf("Redis has subscriptions to %q (%v)", channels, err)
+			return
+		}
 	}
 }

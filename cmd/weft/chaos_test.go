@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -121,12 +122,16 @@ func connectionsUsedUp(t *testing.T, s *system, _ int) {
 			conn.Close(ctx)
 		}
 	}()
-	end := time.Now().Add(time.Duration(times(2, 5)) * time.Second)
-	for time.Now().Before(end) {
+	// Others are sent away, and what they leave is taken, from the first refusal on for a while.
+	var end time.Time
+	for end.IsZero() || time.Now().Before(end) {
 		conn, err := pgx.Connect(ctx, s.postgres.URL())
 		if err == nil {
 			all = append(all, conn)
 			continue
+		}
+		if end.IsZero() {
+			end = time.Now().Add(time.Duration(times(2, 5)) * time.Second)
 		}
 		if _, err := all[0].Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname <> current_database()"); err != nil {
 			t.Error(err)
@@ -134,20 +139,18 @@ func connectionsUsedUp(t *testing.T, s *system, _ int) {
 		}
 		pause(20 * time.Millisecond)
 	}
-	if len(all) < 100 {
-		t.Errorf("only %d connections could be taken", len(all))
-	}
 }
 
 // partitions are every link in every mode of failing. Each round breaks the link of one node.
 func partitions() (all []scenario) {
 	links := []struct {
-		name string
-		of   func(*system) []*faultproxy.Proxy
+		name  string
+		of    func(*system) []*faultproxy.Proxy
+		short []string // the modes of a short round, in which there is each once
 	}{
-		{"clients and a node", func(s *system) []*faultproxy.Proxy { return s.fronts }},
-		{"a node and PostgreSQL", func(s *system) []*faultproxy.Proxy { return s.backs }},
-		{"a node and Redis", func(s *system) []*faultproxy.Proxy { return s.sides }},
+		{"clients and a node", func(s *system) []*faultproxy.Proxy { return s.fronts }, []string{"a black hole", "2 s late"}},
+		{"a node and PostgreSQL", func(s *system) []*faultproxy.Proxy { return s.backs }, []string{"half open", "flapping"}},
+		{"a node and Redis", func(s *system) []*faultproxy.Proxy { return s.sides }, []string{"refused"}},
 	}
 	modes := []struct {
 		name string
@@ -155,9 +158,9 @@ func partitions() (all []scenario) {
 	}{
 		{"refused", faultproxy.Refuse}, {"a black hole", faultproxy.BlackHole}, {"half open", faultproxy.HalfOpen}, {"2 s late", faultproxy.Late}, {"flapping", -1},
 	}
-	for i, link := range links {
-		for j, m := range modes {
-			if !*chaosFull && j != (i+1)%3 { // one mode for each link in a short round
+	for _, link := range links {
+		for _, m := range modes {
+			if !*chaosFull && !slices.Contains(link.short, m.name) {
 				continue
 			}
 			all = append(all, scenario{
@@ -166,7 +169,7 @@ func partitions() (all []scenario) {
 					p := link.of(s)[round%chaosNodes]
 					if m.mode >= 0 {
 						p.Set(m.mode)
-						pause(time.Duration(times(3, 13)) * time.Second)
+						pause(time.Duration(times(2, 13)) * time.Second)
 					}
 					for i := 0; m.mode < 0 && i < times(4, 26); i++ {
 						p.Set([]faultproxy.Mode{faultproxy.Refuse, faultproxy.Pass}[i%2])
