@@ -181,7 +181,9 @@ func (l *simLoop) perform(effects []effect) {
 		}
 		switch e := e.(type) {
 		case effSend:
-			n.w.trace("  %s to %s: %s", n.name, e.s.id, e.frame)
+			if n.w.tell != nil {
+				n.w.trace("  %s to %s: %s", n.name, e.s.id, e.frame)
+			}
 			e.s.conn.Send(e.frame)
 			if !e.s.window() {
 				n.w.count("window stayed shut")
