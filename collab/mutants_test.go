@@ -70,7 +70,6 @@ var mutants = []mutant{
 	{"no snapshot when a document leaves memory", "timer.go", "if d.phase == open && d.head() > d.snapshotted {", "if d.phase == open && d.head() > d.snapshotted+1 {"},
 	{"a part of the log that this node does not have yet is fed", "feed.go", "ops = ops[:int64(len(ops))-over]", "_ = over"},
 	{"the creation on another node is not seen", "document.go", "case !creates && !certain:", "case !creates && !certain && d.draining:"},
-	{"presence is owed and never told", "presence.go", "	if late {\n		d.tellSoon()\n	}", ""},
 }
 
 var withinSeeds = regexp.MustCompile(`the first failure came within (\d+) simulations`)

@@ -69,7 +69,9 @@ func (c *simConn) serverReads() bool {
 
 func (c *simConn) arrives(frame []byte) {
 	n := c.node
-	n.w.trace("  %s to %s: %s", c.client.name, n.name, frame)
+	if n.w.tell != nil {
+		n.w.trace("  %s to %s: %s", c.client.name, n.name, frame)
+	}
 	m, err := protocol.Decode(frame, simLimits)
 	if err != nil {
 		n.w.fail("an honest client's message: %v: %s", err, frame)

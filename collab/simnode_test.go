@@ -113,6 +113,20 @@ func (l *simLoop) unload() bool {
 func (l *simLoop) step(ev event) {
 	if l.n.up && !l.over {
 		l.perform(l.doc.step(l.n.now(), ev))
+		l.checkFed()
+	}
+}
+
+// checkFed: whoever reads gets all that the node has, at once, and no more.
+func (l *simLoop) checkFed() {
+	d := l.doc
+	if l.over || d.phase != open {
+		return
+	}
+	for _, s := range d.list {
+		if s.joined && (s.v > d.head() || s.v < d.head() && s.window() && !s.reading) {
+			l.n.w.fail("%s has sent a session everything up to %d, its window is open, and the head is %d", l.n.name, s.v, d.head())
+		}
 	}
 }
 
@@ -167,7 +181,9 @@ func (l *simLoop) perform(effects []effect) {
 		}
 		switch e := e.(type) {
 		case effSend:
-			n.w.trace("  %s to %s: %s", n.name, e.s.id, e.frame)
+			if n.w.tell != nil {
+				n.w.trace("  %s to %s: %s", n.name, e.s.id, e.frame)
+			}
 			e.s.conn.Send(e.frame)
 			if !e.s.window() {
 				n.w.count("window stayed shut")

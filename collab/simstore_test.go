@@ -160,7 +160,9 @@ func (r *referee) committed(head int64, ops []Operation) {
 		r.log = append(r.log, op)
 		r.contents = append(r.contents, content)
 		r.seqs[op.Client] = append(r.seqs[op.Client], r.head())
-		r.w.trace("  stored %d: %s/%d %s", r.head(), op.Client, op.Seq, op.Delta)
+		if r.w.tell != nil {
+			r.w.trace("  stored %d: %s/%d %s", r.head(), op.Client, op.Seq, op.Delta)
+		}
 		r.crossed(op)
 	}
 }

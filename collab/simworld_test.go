@@ -98,7 +98,11 @@ func (w *world) trace(format string, args ...any) {
 	}
 }
 
-func (w *world) count(what string)      { w.counts[what]++; w.trace("* %s", what) }
+func (w *world) count(what string) {
+	if w.counts[what]++; w.tell != nil {
+		w.trace("* %s", what)
+	}
+}
 func (w *world) one(of int) bool        { return w.rng.IntN(of) == 0 }
 func (w *world) fault(one, of int) bool { return !w.ending && w.rng.IntN(of) < one }
 func (w *world) draw() string           { return fmt.Sprintf("c%016x", w.rng.Uint64()) }
@@ -112,7 +116,7 @@ func simRules() rules {
 	return rules{
 		limits: protocol.Limits{Message: 1 << 20, Document: 1 << 20, Attributes: 4096, OpsPerS: 1, Presence: 2048}, sessions: 100, batch: 4,
 		snapshotEvery: 16, idleAfter: 2 * time.Second, slowAfter: 10 * time.Second, storeAfter: 20 * time.Second,
-		tellEvery: 200 * time.Millisecond, announceEvery: 10 * time.Second, forgetAfter: 25 * time.Second, tailOps: 12, loadedOps: 6,
+		tellEvery: time.Second, announceEvery: 10 * time.Second, forgetAfter: 25 * time.Second, tailOps: 12, loadedOps: 6,
 	}
 }
 
