@@ -78,6 +78,7 @@ func TestDocumentsAreLookedAfterInTheirStore(t *testing.T) {
 	fill := func(t *testing.T, store collab.Store) {
 		aged(t, store, "old", 10)
 		aged(t, store, "young", 1)
+		aged(t, store, "empty", 0)
 		if err := store.NameVersion(t.Context(), "old", collab.NamedVersion{Version: 3, Name: "draft", User: "ada", At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +118,7 @@ func TestDocumentsAreLookedAfterInTheirStore(t *testing.T) {
 				t.Errorf("version %s is %q", v, out)
 			}
 		}
-		says(t, doc("compact", "old", "young", "--keep", "0", "--quiet"), "old: 4 operations folded", "4 operations folded, of 6 in 2 documents")
+		says(t, doc("compact", "old", "young", "empty", "--keep", "0", "--quiet"), "old: 4 operations folded", "4 operations folded, of 6 in 3 documents")
 
 		fails("no such document", "show", "none")
 		fails("at version 10", "export", "old", "--v", "11")
@@ -129,8 +130,10 @@ func TestDocumentsAreLookedAfterInTheirStore(t *testing.T) {
 
 		says(t, doc("delete", "old", "--yes", "--by", "eve"), "old was deleted")
 		fails("was deleted", "show", "old")
+		says(t, doc("compact", "empty", "--keep", "0", "--dry-run"), "0 operations to fold")
+		says(t, doc("delete", "empty", "--yes"), "empty was deleted")
 		says(t, doc("delete", "old", "young", "--purge", "--yes", "--by", "bob"), "old was purged", "young was purged")
-		if out := says(t, doc("audit"), "delete  old       10          \"eve\"", "purge   old       10          \"bob\"", "purge   young     1           \"bob\""); strings.Count(out, "\n") != 4 {
+		if out := says(t, doc("audit"), "delete  old       10          \"eve\"", "purge   old       10          \"bob\"", "purge   young     1           \"bob\""); strings.Count(out, "\n") != 5 {
 			t.Errorf("the audit says\n%s", out)
 		}
 		if out := says(t, doc("audit", "young")); strings.Contains(out, "old") {
