@@ -233,7 +233,7 @@ func (d *document) readLog() {
 	d.work, d.wantSync, d.syncedLast = syncing, false, true
 	d.judging = append(d.judging, d.waiting...)
 	d.waiting = nil
-	d.do(effLog{purpose: logPurpose{kind: toSync}, from: d.head(), limit: tailOps, maxBytes: frameBytes, after: d.backoff})
+	d.do(effLog{purpose: logPurpose{kind: toSync}, from: d.head(), limit: d.rules.tailOps, maxBytes: frameBytes, after: d.backoff})
 }
 
 func (d *document) logRead(ev evLog) {
@@ -268,7 +268,7 @@ func (d *document) synced(ev evLog) {
 	if !d.advance(ops) {
 		return
 	}
-	if len(ops) >= tailOps || bytesOf(ops) >= frameBytes/2 {
+	if len(ops) >= d.rules.tailOps || bytesOf(ops) >= frameBytes/2 {
 		d.mustSync = true // there is more
 		return
 	}

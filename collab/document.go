@@ -54,6 +54,7 @@ type document struct {
 	tip      *ot.Document // content with all that is pending
 
 	stalled      []event       // wait for the load
+	certain      int           // so many of them came before that load was begun
 	waiting      []event       // wait for the next sync
 	judging      []event       // wait for the sync that is under way
 	wantSync     bool          // the log is to be read when the store is free
@@ -65,15 +66,16 @@ type document struct {
 	busQueue     [][]byte      // messages that came while the store was at work
 
 	sessions map[string]*session
-	list     []*session       // the same, in the order they came
-	fed      int64            // the head at which feedAll was done
-	replaced []*session       // end when what is pending of them has come back
-	remote   map[string]*peer // sessions of other nodes
-	tellAt   time.Time        // when owed presence is sent; zero: none owed
-	announce time.Time        // when other nodes are told all of this node's sessions
-	moved    map[string]bool  // local sessions whose presence other nodes do not have
-	gone     map[string]bool  // local sessions that left since then
-	buckets  map[string]*bucket
+	list     []*session         // the same, in the order they came
+	fed      int64              // the head at which feedAll was done
+	replaced []*session         // end when what is pending of them has come back
+	remote   map[string]*peer   // sessions of other nodes
+	tellAt   time.Time          // when owed presence is sent; zero: none owed
+	announce time.Time          // when other nodes are told all of this node's sessions
+	moved    map[string]bool    // local sessions whose presence other nodes do not have
+	gone     map[string]bool    // local sessions that left since then
+	buckets  map[string]*bucket // by user
+	bucket   *bucket            // of all users
 
 	snapshotted int64 // version of the newest snapshot
 	snapshots   bool  // one is being written
@@ -88,6 +90,7 @@ type rules struct {
 	limits        protocol.Limits
 	features      []string
 	sessions      int           // of a document on a node
+	opsPerS       int           // of a document on a node; 0: no bound
 	batch         int           // operations of one append at most
 	snapshotEvery int64         // versions
 	idleAfter     time.Duration // without a session
@@ -96,13 +99,15 @@ type rules struct {
 	tellEvery     time.Duration // between presence frames
 	announceEvery time.Duration // between announcements to other nodes
 	forgetAfter   time.Duration // without an announcement
+	tailOps       int           // operations in memory; also of one reading of the log
+	loadedOps     int           // operations in memory at first
 }
 
 func newDocument(id string, r rules) *document {
 	return &document{
 		rules: r, id: id, clients: map[string]ClientRow{}, sessions: map[string]*session{}, remote: map[string]*peer{},
 		moved: map[string]bool{}, gone: map[string]bool{}, buckets: map[string]*bucket{},
-		out: []effect{effLoad{}},
+		out: []effect{effLoad{r.loadedOps}},
 	}
 }
 
@@ -166,7 +171,7 @@ func (d *document) handleOpen(ev event) {
 		d.stalled = append(d.stalled, ev)
 		return
 	case absent:
-		d.handleAbsent(ev)
+		d.handleAbsent(ev, false)
 		return
 	case finished:
 		d.refuse(ev, d.why)
@@ -198,14 +203,23 @@ func (d *document) handleOpen(ev event) {
 	}
 }
 
-// handleAbsent creates the document for the first session that may, and refuses all else.
-func (d *document) handleAbsent(ev event) {
-	join, ok := ev.(evJoin)
-	if !ok {
-		d.refuse(ev, protocol.Error{Code: protocol.NotFound, Msg: "no such document"})
-		return
+// handleAbsent creates the document for the first session that may, and refuses all
+// else, once it is certain that the store was asked after the event had come: another
+// node may have created the document meanwhile.
+func (d *document) handleAbsent(ev event, certain bool) {
+	switch ev.(type) {
+	case evJoin, evRead, evSubmit:
+	default:
+		return // it concerns nobody
 	}
+	join, ok := ev.(evJoin)
+	creates := ok && join.s.role >= Write && (join.hello.V == nil || *join.hello.V == 0)
 	switch {
+	case !creates && !certain:
+		d.phase, d.stalled, d.certain = loading, append(d.stalled, ev), 1
+		d.do(effLoad{d.rules.loadedOps})
+	case !ok:
+		d.refuse(ev, protocol.Error{Code: protocol.NotFound, Msg: "no such document"})
 	case join.hello.V != nil && *join.hello.V > 0:
 		d.turnAway(join.s, protocol.Error{Code: protocol.BadVersion, Msg: "the store has no such document, and so not its version"})
 	case join.s.role < Write:
@@ -228,7 +242,8 @@ func (d *document) created(ev evCreated) {
 		content := ot.NewDocument(ev.meta.Type)
 		d.opened(loaded{meta: ev.meta, content: content})
 	case errors.Is(ev.err, ErrExists):
-		d.do(effLoad{})
+		d.certain = len(d.stalled)
+		d.do(effLoad{d.rules.loadedOps})
 	default:
 		d.loaded(evLoaded{err: ev.err})
 	}
@@ -241,7 +256,16 @@ func (d *document) loaded(ev evLoaded) {
 		d.opened(ev.at)
 	case errors.Is(ev.err, ErrNotFound):
 		d.phase = absent
-		d.resume()
+		stalled, certain := d.stalled, d.certain
+		d.stalled, d.certain = nil, 0
+		for i, ev := range stalled {
+			if d.phase == absent {
+				d.handleAbsent(ev, i < certain)
+			} else {
+				d.handle(ev)
+			}
+		}
+		d.certain = len(d.stalled)
 	case errors.Is(ev.err, ErrDeleted):
 		d.finish(protocol.Error{Code: protocol.Deleted, Msg: "the document was deleted"})
 	default:
@@ -259,7 +283,7 @@ func (d *document) opened(l loaded) {
 	d.phase = open
 	d.meta, d.content, d.snapshotted = l.meta, l.content, l.snapshot
 	d.tip, d.fed = d.content, l.meta.Version
-	d.tail = tail{base: l.meta.Version - int64(len(l.tail))}
+	d.tail = tail{most: d.rules.tailOps, base: l.meta.Version - int64(len(l.tail))}
 	for _, op := range l.tail {
 		d.tail.push(op)
 	}

@@ -124,7 +124,7 @@ type loaded struct {
 type effect interface{ effect() }
 
 type (
-	effLoad   struct{}
+	effLoad   struct{ tail int } // how many operations of the log to bring, where it has them
 	effCreate struct{ typ ot.Type }
 	effGreet  struct{ s *session }
 	effRow    struct{ call *submission }

@@ -41,7 +41,7 @@ func (d *document) feed(s *session, frames map[int64]feedFrame) {
 			ops, kept := d.tail.since(s.v)
 			if !kept {
 				s.reading = true
-				d.do(effLog{purpose: logPurpose{kind: toFeed, s: s}, from: s.v, limit: tailOps, maxBytes: frameBytes})
+				d.do(effLog{purpose: logPurpose{kind: toFeed, s: s}, from: s.v, limit: d.rules.tailOps, maxBytes: frameBytes})
 				return
 			}
 			f = frameOf(s.v, ops)

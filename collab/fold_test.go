@@ -73,7 +73,7 @@ func TestAFoldKeepsWhatIsYoungAndWhatIsNamed(t *testing.T) {
 	if n, err := Fold(ctx, store, "doc", birth.AddDate(1, 0, 0), nil); n != 4 || err != nil {
 		t.Errorf("%d operations are gone (%v)", n, err)
 	}
-	at, err := load(ctx, store, "doc")
+	at, err := load(ctx, store, "doc", loadedOps)
 	if made, ok := at.tail, len(at.tail) == 1; err != nil || !ok || made[0].seq != 10 {
 		t.Errorf("loaded with the tail %v (%v)", at.tail, err)
 	}
@@ -126,7 +126,7 @@ func TestADocumentIsReadWhileItIsFolded(t *testing.T) {
 		}
 	}
 	store.then = fold(4)
-	if _, err := load(ctx, store, "doc"); err != nil {
+	if _, err := load(ctx, store, "doc", loadedOps); err != nil {
 		t.Errorf("loading: %v", err)
 	}
 	store.then = fold(6)

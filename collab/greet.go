@@ -125,7 +125,7 @@ func (d *document) welcome(s *session) {
 		made, known := d.tail.made(v)
 		if !ok || v > 0 && !known {
 			s.reading = true
-			d.do(effLog{purpose: logPurpose{kind: toGreet, s: s}, from: max(0, v-1), limit: tailOps, maxBytes: frameBytes})
+			d.do(effLog{purpose: logPurpose{kind: toGreet, s: s}, from: max(0, v-1), limit: d.rules.tailOps, maxBytes: frameBytes})
 			return
 		}
 		d.welcomeOps(s, made, ops)
@@ -174,15 +174,16 @@ func (d *document) welcomeOps(s *session, made logged, ops []logged) {
 		v++
 	}
 	w.V = v
-	w.Seq = d.seqAt(s.client, v, ops[len(w.Ops):])
+	w.Seq = d.seqAt(s.client, v, ops[:len(w.Ops)], ops[len(w.Ops):])
 	if v > 0 {
 		w.Last = last.origin()
 	}
 	d.greet(s, w)
 }
 
-// seqAt is the client's last seq among the first v operations; rest are those after v that are at hand.
-func (d *document) seqAt(client string, v int64, rest []logged) int64 {
+// seqAt is the client's last seq among the first v operations. shown are the last of these,
+// rest are those after v, as far as they are at hand.
+func (d *document) seqAt(client string, v int64, shown, rest []logged) int64 {
 	row := d.clients[client]
 	if row.Version <= v {
 		return row.Seq
@@ -199,8 +200,12 @@ func (d *document) seqAt(client string, v int64, rest []logged) int64 {
 			}
 		}
 	}
-	// Further than what is at hand lies at most the one that was in flight when it went;
-	// a client that has more there does not know them, and starts over.
+	for _, op := range slices.Backward(shown) {
+		if op.client == client {
+			return op.seq
+		}
+	}
+	// The client has one operation in flight at most, and has seen the others.
 	return row.Seq - 1
 }
 

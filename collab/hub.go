@@ -22,7 +22,9 @@ type Config struct {
 	Limits   protocol.Limits // zero fields take those of DefaultLimits
 
 	SessionsPerDocument int           // on this node; 0: 1000
+	OpsPerDocument      int           // operations a second of all users of a document, on this node; 0: 50 times those of a user
 	SnapshotEvery       int64         // versions; 0: 256
+	PresenceEvery       time.Duration // between two presence frames of a session, what comes faster is merged; 0: 40 ms
 	IdleAfter           time.Duration // until a document that nobody uses leaves memory; 0: 30 s
 	SlowAfter           time.Duration // until a session that makes no progress is cut off; 0: 10 s
 	StoreAfter          time.Duration // until sessions are sent away when the store is gone; 0: 2 min
@@ -68,6 +70,7 @@ func NewHub(c Config) *Hub {
 	orDefault(&l.Presence, DefaultLimits.Presence)
 	orDefault(&l.Components, DefaultLimits.Components)
 	orDefault(&c.SessionsPerDocument, 1000)
+	orDefault(&c.OpsPerDocument, 50*l.OpsPerS)
 	if c.Bus == nil {
 		c.Bus = NewLocalBus().Node("alone")
 	}
@@ -84,8 +87,8 @@ func NewHub(c Config) *Hub {
 		rules: rules{
 			limits: l, features: []string{}, sessions: c.SessionsPerDocument, batch: 1000, snapshotEvery: c.SnapshotEvery,
 			idleAfter: orTime(c.IdleAfter, 30*time.Second), slowAfter: orTime(c.SlowAfter, 10*time.Second),
-			storeAfter: orTime(c.StoreAfter, 2*time.Minute), tellEvery: 40 * time.Millisecond,
-			announceEvery: 10 * time.Second, forgetAfter: 25 * time.Second,
+			storeAfter: orTime(c.StoreAfter, 2*time.Minute), tellEvery: orTime(c.PresenceEvery, 40*time.Millisecond), opsPerS: c.OpsPerDocument,
+			announceEvery: 10 * time.Second, forgetAfter: 25 * time.Second, tailOps: tailOps, loadedOps: loadedOps,
 		},
 	}
 }
@@ -249,16 +252,18 @@ func (h *Hub) release(l *loop) {
 }
 
 // unload lets go of a document unless somebody holds it; then it is asked again later.
-func (h *Hub) unload(l *loop) bool {
+// One that is finished is not found any more all the same: whoever comes has it loaded
+// anew, however long those whom it turned away take to leave.
+func (h *Hub) unload(l *loop, finished bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if l.refs > 0 {
-		l.vacant = true
-		return false
+	held := l.refs > 0
+	l.vacant = held
+	if (finished || !held) && h.docs[l.doc.id] == l {
+		delete(h.docs, l.doc.id)
+		h.bus.Unsubscribe(l.doc.id)
 	}
-	delete(h.docs, l.doc.id)
-	h.bus.Unsubscribe(l.doc.id)
-	return true
+	return !held
 }
 
 // Ready reports whether this node can take connections now.

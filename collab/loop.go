@@ -26,7 +26,9 @@ type loop struct {
 	mail chan event
 	bell chan struct{} // rung when credits or bus have something
 	done chan struct{}
-	work sync.WaitGroup // effects under way
+	work sync.WaitGroup  // effects under way
+	live context.Context // ends with the loop: what is under way then is for nobody
+	stop context.CancelFunc
 
 	mu      sync.Mutex
 	credits []evCredit
@@ -39,7 +41,9 @@ type loop struct {
 }
 
 func newLoop(h *Hub, id string) *loop {
+	live, stop := context.WithCancel(context.Background())
 	return &loop{
+		live: live, stop: stop,
 		hub: h, doc: newDocument(id, h.rules), log: h.log.With("doc", id),
 		mail: make(chan event, mailboxSize), bell: make(chan struct{}, 1), done: make(chan struct{}),
 	}
@@ -128,6 +132,7 @@ func (l *loop) run() {
 			over = l.perform(l.doc.step(time.Now(), evTimer{}))
 		}
 	}
+	l.stop()
 	l.settleEffects()
 }
 
@@ -185,7 +190,7 @@ func (l *loop) perform(effects []effect) (over bool) {
 			l.hub.counts.warnings.Add(1)
 			l.log.Warn(e.msg, "version", l.doc.head(), "err", e.err)
 		case effUnload:
-			over = l.hub.unload(l)
+			over = l.hub.unload(l, l.doc.phase == finished)
 		default:
 			l.start(e)
 		}
@@ -199,9 +204,13 @@ func (l *loop) start(e effect) {
 	go func() {
 		defer l.work.Done()
 		if e, ok := e.(effLog); ok && e.after > 0 {
-			time.Sleep(e.after)
+			select {
+			case <-time.After(e.after):
+			case <-l.live.Done():
+				return
+			}
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		ctx, cancel := context.WithTimeout(l.live, storeTimeout)
 		defer cancel()
 		ev := ask(ctx, l.hub.store, l.doc.id, e)
 		l.hub.counts.count(e, ev)
@@ -216,7 +225,7 @@ func (l *loop) start(e effect) {
 func ask(ctx context.Context, store Store, id string, e effect) event {
 	switch e := e.(type) {
 	case effLoad:
-		at, err := load(ctx, store, id)
+		at, err := load(ctx, store, id, e.tail)
 		return evLoaded{at, err}
 	case effCreate:
 		meta, err := store.Create(ctx, id, e.typ, nil)
@@ -272,9 +281,9 @@ func headOf(ctx context.Context, store Store, id string) (Head, error) {
 	return head, nil
 }
 
-// load rebuilds a document from the newest snapshot and the log after it. The
-// operation that made the head is in the tail, unless the log was folded there.
-func load(ctx context.Context, store Store, id string) (loaded, error) {
+// load rebuilds a document from the newest snapshot and the log after it, and brings
+// the last operations of the log, unless they were folded away.
+func load(ctx context.Context, store Store, id string, last int) (loaded, error) {
 	meta, err := store.Meta(ctx, id)
 	if err != nil {
 		return loaded{}, err
@@ -284,7 +293,7 @@ func load(ctx context.Context, store Store, id string) (loaded, error) {
 		return loaded{}, err
 	}
 	out := loaded{meta: meta, snapshot: at, content: content}
-	from := max(meta.Folded, meta.Version-64)
+	from := max(meta.Folded, meta.Version-int64(last))
 	ops, err := store.Log(ctx, id, from, int(meta.Version-from), 0)
 	if errors.Is(err, ErrGone) { // folded meanwhile
 		return out, nil

@@ -1,6 +1,7 @@
 package collab
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"github.com/weft-collab/weft/collab/protocol"
@@ -52,14 +53,16 @@ func (d *document) bus(msg []byte) {
 		d.busQueue = append(d.busQueue, msg)
 		return
 	}
+	if bytes.HasPrefix(msg, []byte(`{"t":"ops"`)) || bytes.HasPrefix(msg, []byte(`{"t":"presence"`)) {
+		d.busFrame(msg)
+		return
+	}
 	var m nodeMessage
 	if err := json.Unmarshal(msg, &m); err != nil {
 		d.warn("a message of another node is not to be read", err)
 		return
 	}
 	switch m.T {
-	case "ops", "presence":
-		d.busFrame(msg)
 	case "who":
 		d.announceAll()
 	case "deleted":

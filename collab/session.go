@@ -243,28 +243,45 @@ func (d *document) bye(s *session) {
 	}), 1012, string(protocol.Draining))
 }
 
-// bucket limits a user's operations: it holds up to two seconds' worth.
+// bucket limits operations: it holds up to two seconds' worth.
 type bucket struct {
 	tokens float64
 	at     time.Time
 }
 
-// spend takes one operation of the user's allowance, or returns when to try again.
-func (d *document) spend(user string) time.Duration {
-	rate := float64(d.rules.limits.OpsPerS)
-	if rate <= 0 {
+// wait fills the bucket up to now, and returns how long until it holds an operation.
+func (b *bucket) wait(now time.Time, rate float64) time.Duration {
+	b.tokens = min(2*rate, b.tokens+rate*now.Sub(b.at).Seconds())
+	b.at = now
+	if b.tokens >= 1 {
 		return 0
 	}
-	b := d.buckets[user]
-	if b == nil {
-		b = &bucket{tokens: 2 * rate, at: d.now}
-		d.buckets[user] = b
+	return time.Duration((1-b.tokens)/rate*float64(time.Second)) + time.Millisecond
+}
+
+// spend takes one operation of the user's allowance and of the document's, or returns when to try again.
+func (d *document) spend(user string) time.Duration {
+	var from []*bucket
+	var wait time.Duration
+	if rate := float64(d.rules.limits.OpsPerS); rate > 0 {
+		b := d.buckets[user]
+		if b == nil {
+			b = &bucket{tokens: 2 * rate, at: d.now}
+			d.buckets[user] = b
+		}
+		from, wait = append(from, b), b.wait(d.now, rate)
 	}
-	b.tokens = min(2*rate, b.tokens+rate*d.now.Sub(b.at).Seconds())
-	b.at = d.now
-	if b.tokens < 1 {
-		return time.Duration((1-b.tokens)/rate*float64(time.Second)) + time.Millisecond
+	if rate := float64(d.rules.opsPerS); rate > 0 {
+		if d.bucket == nil {
+			d.bucket = &bucket{tokens: 2 * rate, at: d.now}
+		}
+		from, wait = append(from, d.bucket), max(wait, d.bucket.wait(d.now, rate))
 	}
-	b.tokens--
+	if wait > 0 {
+		return wait
+	}
+	for _, b := range from {
+		b.tokens--
+	}
 	return 0
 }

@@ -1,157 +1,161 @@
 package collab
 
 import (
+	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/weft-collab/weft/collab/protocol"
 	"github.com/weft-collab/weft/ot"
 )
 
-// simClient is an honest client: what PROTOCOL asks of one, as small as can be.
+// simClient is an honest client: what the protocol asks of one, as small as can be.
 // It knows nothing of the engine's inside.
 type simClient struct {
 	w      *world
 	name   string
+	user   string
 	reader bool
 	saved  simState
 	simState
 
-	conn *simConn // nil while away
+	conn        *simConn  // nil while away
+	transmitted *simNode  // where the operation in flight went last
+	retry       time.Time // when it may be sent again, after it came too fast
+	session     string
+	peers       map[string]bool // sessions of others
 }
 
 // simState is what a client keeps over a reload.
 type simState struct {
-	id        string
-	v         int64
-	last      *protocol.Origin
-	content   *ot.Document // the server's at v; nil before the first welcome
-	seq       int64        // the last one used
-	inFlight  ot.Delta     // nil: none
-	flying    bool
-	buffer    ot.Delta
-	marks     []rune // in inFlight and buffer and not yet acknowledged
-	former    string // the client id under which inFlight went out before starting over; "" for none
-	formerSeq int64
-	ghosts    []string // "id/seq" of operations that were given up, and set on top anew
+	id       string
+	v        int64
+	last     *protocol.Origin
+	content  *ot.Document // the server's at v; nil before the first welcome
+	epoch    int          // of the store when content came
+	seq      int64        // the last one used
+	inFlight ot.Delta
+	flying   bool
+	guessed  bool // inFlight was transformed over a diff since it was first sent
+	buffer   ot.Delta
+	former   simOrigin  // under which inFlight went out before starting over; client "" for none
+	ghosts   []simGhost // operations that were given up, and set on top anew
 }
 
-func (s simState) clone() simState {
-	if s.content != nil {
-		s.content = s.content.Clone()
+// simGhost is an operation that was given up, and the marks in it.
+type simGhost struct {
+	made  simOrigin
+	marks []rune
+}
+
+func (c *simClient) save() {
+	c.saved = c.simState
+	if c.content != nil {
+		c.saved.content = c.content.Clone()
 	}
-	s.marks = append([]rune(nil), s.marks...)
-	return s
 }
 
-func (c *simClient) save() { c.saved = c.clone() }
-
-// reload is a tab that was closed and opened again.
+// reload is a tab that was closed and opened again: what was not saved is gone.
 func (c *simClient) reload() {
 	c.hangUp()
-	for _, m := range c.marks {
-		if !slices.Contains(c.saved.marks, m) {
-			c.w.doubtful[m] = true // it was not saved, and may have been sent
+	kept := marksOf(c.saved.inFlight, c.saved.buffer)
+	for _, m := range c.unsent() {
+		if !slices.Contains(kept, m) {
+			c.w.count("an edit was lost before it was saved")
+			c.w.referee.allow(m, 0, 0, "not saved before the tab was closed, and so not sent")
 		}
 	}
-	c.simState = c.saved.clone()
-}
-
-func (c *simClient) view() *ot.Document {
-	d := c.content.Clone()
-	for _, delta := range []ot.Delta{c.inFlight, c.buffer} {
-		if delta == nil {
-			continue
-		}
-		if err := d.Apply(delta); err != nil {
-			c.w.fail("%s: its own edit does not apply: %v", c.name, err)
-		}
+	c.simState = c.saved
+	if c.content != nil {
+		c.content = c.content.Clone()
 	}
-	return d
-}
-
-// edit makes a random edit: a mark that stands for it, filler around it, a deletion of filler.
-func (c *simClient) edit() {
-	if c.content == nil || c.reader {
-		return
-	}
-	r := c.w.rng
-	text := []rune(c.view().Text())
-	size := len(text) - 1 // before the last newline
-	at := r.IntN(size + 1)
-	d := ot.New()
-	units := 0
-	for _, ch := range text[:at] {
-		units += unitsOf(ch)
-	}
-	if units > 0 {
-		d = d.Retain(units)
-	}
-	mark := c.w.mark()
-	c.marks = append(c.marks, mark)
-	d = d.Insert([]string{"", "x", "xx", "x\n"}[r.IntN(4)] + string(mark))
-	// Deletions take filler alone, so that every mark must stay.
-	n := 0
-	for at+n < size && n < 3 && text[at+n] == 'x' && r.IntN(2) == 0 {
-		n++
-	}
-	if n > 0 {
-		d = d.Delete(n)
-	} else if at < size && text[at] < 0x10000 && r.IntN(3) == 0 {
-		d = d.Retain(1, ot.Attributes{"bold": []any{true, nil}[r.IntN(2)]})
-	}
-	c.buffer = c.buffer.Compose(d)
-	c.save()
-}
-
-func unitsOf(r rune) int {
-	if r >= 0x10000 {
-		return 2
-	}
-	return 1
 }
 
 func (c *simClient) maySend() bool {
-	return c.conn != nil && c.conn.welcomed && !c.flying && len(c.buffer) > 0
+	return c.conn != nil && c.conn.welcomed && c.conn.role >= Write && !c.flying && len(c.buffer) > 0
 }
 
 func (c *simClient) send() {
 	if !c.maySend() {
 		return
 	}
-	c.inFlight, c.buffer, c.flying = c.buffer, nil, true
+	c.inFlight, c.buffer, c.flying, c.guessed = c.buffer, nil, true, false
 	c.seq++
-	c.save()
+	c.w.sent++
+	c.save() // written ahead
+	c.share()
 	c.transmit()
+}
+
+// share notes what goes out under a client id that another tab has too: the server
+// takes one operation of each seq, so that it may stand once, twice, or not at all.
+func (c *simClient) share() {
+	if c.w.shared[c.id] {
+		for _, m := range marksOf(c.inFlight) {
+			c.w.referee.allow(m, 0, 3, "sent under a client id that two tabs shared")
+		}
+	}
 }
 
 func (c *simClient) transmit() {
 	op := protocol.Op{V: c.v, Seq: c.seq, Delta: c.inFlight}
 	c.conn.toServer = append(c.conn.toServer, op.Append(nil))
-	if c.w.chance(3) {
+	c.transmitted, c.retry = c.conn.node, time.Time{}
+	if c.w.fault(3, 100) {
 		c.w.count("sent twice")
 		c.conn.toServer = append(c.conn.toServer, op.Append(nil))
 	}
 }
 
-// call opens a connection to a node.
-func (c *simClient) call(n *simNode) {
-	c.hangUp()
-	h := protocol.Hello{Client: c.id}
-	if c.content != nil && (c.v == 0 || c.last != nil) {
-		v := c.v
-		h.V, h.Last = &v, c.last
+// again sends the operation in flight again, where the session allows it.
+func (c *simClient) again() {
+	if c.flying && c.conn != nil && c.conn.role >= Write {
+		c.transmit()
 	}
-	c.conn = &simConn{client: c, node: n}
-	c.conn.toServer = append(c.conn.toServer, h.Append(nil))
-	n.conns = append(n.conns, c.conn)
 }
 
 func (c *simClient) hangUp() {
 	if c.conn != nil {
+		c.w.trace("%s hangs up", c.name)
 		c.conn.gone = true
-		c.conn = nil
+		c.conn, c.retry = nil, time.Time{}
+	}
+}
+
+// acts has a client do something of its own accord.
+func (c *simClient) acts() {
+	w := c.w
+	switch {
+	case c.conn == nil:
+		if n := w.node(); n.serves() {
+			c.call(n)
+		}
+		if w.fault(1, 6) {
+			c.edit() // offline
+		}
+	case !c.retry.IsZero() && !w.now.Before(c.retry):
+		c.retry = time.Time{}
+		c.again()
+	case w.fault(3, 100):
+		if c.flying {
+			w.count("vanished with an operation in flight")
+		}
+		c.hangUp()
+	case w.fault(2, 100):
+		w.count("reloaded")
+		c.reload()
+	case c.conn.welcomed && c.conn.expires.Sub(w.now) < w.life/3 && w.one(2), c.conn.welcomed && c.conn.role < c.role() && w.one(5):
+		c.renew()
+	case w.one(2) || w.ending:
+		c.send()
+	case w.fault(5, 100):
+		if c.conn.welcomed && c.content != nil && !c.flying && len(c.buffer) == 0 {
+			p := protocol.Presence{V: c.v, Cursor: &protocol.Cursor{Index: w.rng.IntN(c.content.Len() + 1)}}
+			c.conn.toServer = append(c.conn.toServer, p.Append(nil))
+		}
+	case w.fault(1, 1):
+		c.edit()
 	}
 }
 
@@ -172,112 +176,66 @@ func (c *simClient) read(frame []byte) {
 		for _, op := range m.Ops {
 			c.receive(op)
 		}
+	case *protocol.PresenceUpdate:
+		if m.V != c.v {
+			c.w.fail("%s: at %d it was told of presence at %d", c.name, c.v, m.V)
+		}
+		c.meet(m.Peers)
+	case *protocol.RoleChange:
+		could := c.conn.role >= Write
+		if c.conn.role = ParseRole(m.Role); !could {
+			c.again()
+		}
 	case *protocol.ErrorMessage:
 		c.refused(m.Error)
 	}
 }
 
+func (c *simClient) meet(peers []protocol.Peer) {
+	for _, p := range peers {
+		switch {
+		case p.Session == c.session:
+			c.w.fail("%s was told of itself", c.name)
+		case p.Left:
+			delete(c.peers, p.Session)
+		default:
+			c.peers[p.Session] = true
+		}
+	}
+}
+
 func (c *simClient) refused(e protocol.Error) {
+	c.w.count("refused: " + string(e.Code))
 	switch e.Code {
 	case protocol.BadVersion, protocol.ClientTaken, protocol.Replaced:
-		c.w.count("started over: " + string(e.Code))
+		// In a session that was welcomed, bad_version says that the log was folded; who comes back
+		// under the same id is told whether the operation in flight is stored. Who starts over at once is not.
+		if e.Code == protocol.BadVersion && !c.conn.welcomed && !c.w.referee.left(c.epoch, c.v) {
+			c.w.fail("%s: the store has its version %d, and the server says %s", c.name, c.v, e.Msg)
+		}
+		again := e.Code == protocol.BadVersion && c.conn.welcomed && !c.w.hasty
 		c.hangUp()
+		if again {
+			c.w.count("came back after bad_version under the same id")
+			return
+		}
 		c.startOver(e.Code != protocol.BadVersion)
 	case protocol.RateLimited:
-		if c.flying && c.conn != nil {
-			c.transmit()
+		if e.Seq == c.seq {
+			c.retry = c.w.now.Add(time.Duration(e.RetryMS) * time.Millisecond)
 		}
-	case protocol.BadMessage, protocol.BadOp, protocol.BadSeq:
+	case protocol.BadMessage, protocol.BadOp, protocol.BadSeq, protocol.BadToken, protocol.TooLarge:
+		if c.w.shared[c.id] && e.Code == protocol.BadSeq {
+			c.hangUp()
+			c.startOver(true)
+			return
+		}
 		c.w.fail("%s: an honest client was refused: %s: %s", c.name, e.Code, e.Msg)
 	}
 }
 
-func (c *simClient) welcome(m *protocol.Welcome) {
-	c.conn.welcomed = true
-	if m.Seq > c.seq {
-		c.w.count("lost state")
-		c.hangUp()
-		c.startOver(true)
-		return
-	}
-	if m.Doc != nil {
-		c.take(m)
-	}
-	for _, raw := range m.Ops {
-		op, err := protocol.DecodeCommitted(raw)
-		if err != nil {
-			c.w.fail("%s: welcome holds what is no operation: %v", c.name, err)
-			return
-		}
-		c.receive(op)
-	}
-	if c.conn == nil {
-		return
-	}
-	if c.v != m.V {
-		c.w.fail("%s: welcome says version %d and leads to %d", c.name, m.V, c.v)
-	}
-	if c.former != "" && c.flying {
-		// It is not stored, and the session that had it is over: the edit goes on top anew.
-		c.ghosts = append(slices.Clone(c.ghosts), fmt.Sprintf("%s/%d", c.former, c.formerSeq))
-		c.buffer, c.inFlight, c.flying = c.inFlight.Compose(c.buffer), nil, false
-	}
-	c.former = ""
-	if c.flying {
-		c.transmit()
-	}
-}
-
-// take is rule 4: content where operations were asked for, or the first.
-func (c *simClient) take(m *protocol.Welcome) {
-	delta, err := ot.Decode(m.Doc)
-	if err != nil {
-		c.w.fail("%s: welcome's content: %v", c.name, err)
-		return
-	}
-	content, err := ot.DocumentOf(m.Type, delta)
-	if err != nil {
-		c.w.fail("%s: welcome's content: %v", c.name, err)
-		return
-	}
-	if c.content != nil && (c.flying || len(c.buffer) > 0) {
-		c.w.count("content with unsent edits")
-		had := c.content.Clone()
-		if c.flying && c.former != "" {
-			// Neither operations nor a seq tell whether it is stored: it stands once or twice.
-			c.w.count("replaced, and the log compacted")
-			for _, m := range c.marks {
-				c.w.doubtful[m] = true
-			}
-		} else if c.flying && m.Seq >= c.seq {
-			if err := had.Apply(c.inFlight); err != nil {
-				c.w.fail("%s: %v", c.name, err)
-			}
-			c.inFlight, c.flying = nil, false
-		}
-		r := ot.Diff(m.Type, had.Delta(), content.Delta())
-		if c.flying {
-			before := c.inFlight
-			c.inFlight = r.Transform(before, true)
-			r = before.Transform(r, false)
-		}
-		if c.buffer != nil {
-			c.buffer = r.Transform(c.buffer, true)
-		}
-	}
-	c.content, c.v, c.last = content, m.V, m.Last
-	c.settleMarks()
-}
-
-// settleMarks forgets the marks that are no longer unsent.
-func (c *simClient) settleMarks() {
-	if !c.flying && len(c.buffer) == 0 {
-		c.marks = nil
-	}
-}
-
 func (c *simClient) receive(op protocol.Committed) {
-	if c.conn == nil && !c.w.ending {
+	if c.conn == nil || c.w.failed != "" {
 		return
 	}
 	delta, err := ot.Decode(op.Delta)
@@ -285,78 +243,67 @@ func (c *simClient) receive(op protocol.Committed) {
 		c.w.fail("%s: an operation: %v", c.name, err)
 		return
 	}
-	c.w.seen(c, c.v+1, op)
-	if slices.Contains(c.ghosts, fmt.Sprintf("%s/%d", op.Client, op.Seq)) {
+	c.w.referee.seen(c, c.v+1, op.Client, op.Seq, op.Delta)
+	made := simOrigin{op.Client, op.Seq}
+	var undo ot.Delta
+	if slices.ContainsFunc(c.ghosts, func(g simGhost) bool { return g.made == made }) {
 		c.w.count("an operation given up was stored after all")
-		// The edit is there twice now, or will be: this one is taken back.
-		undo := delta.Invert(c.content.Delta())
-		defer func() {
-			if c.flying {
-				undo = c.inFlight.Transform(undo, true)
-			}
-			c.buffer = c.buffer.Compose(c.buffer.Transform(undo, true))
-			c.save()
-		}()
+		undo = delta.Invert(c.content.Delta())
 	}
 	own := op.Client == c.id
-	former := c.former != "" && op.Client == c.former && op.Seq == c.formerSeq
 	switch {
-	case c.flying && (own && c.former == "" && op.Seq == c.seq || former):
-		held := c.inFlight
-		c.flying, c.inFlight = false, nil
-		c.w.acked(op)
-		if string(held.AppendJSON(nil)) != string(op.Delta) {
-			c.w.count("compared otherwise")
-			remote := held.Invert(c.content.Delta()).Compose(delta)
-			if c.buffer != nil {
-				c.buffer = remote.Transform(c.buffer, true)
-			}
-		}
-		defer c.settleMarks()
-	case own && op.Seq > c.seq || own && !c.flying && op.Seq == c.seq && c.w.mayForget[c.name]:
-		c.w.count("lost state")
-		c.hangUp()
-		c.startOver(true)
-		return
+	case c.flying && (own && c.former.client == "" && op.Seq == c.seq || made == c.former):
+		c.acknowledged(made, op.Delta, delta)
 	case own:
-		c.w.fail("%s: its operation %d came again or out of turn (last %d)", c.name, op.Seq, c.seq)
-	default:
-		if c.flying {
-			next := c.inFlight.Transform(delta, false)
-			c.inFlight = delta.Transform(c.inFlight, true)
-			if c.buffer != nil {
-				c.buffer = next.Transform(c.buffer, true)
-			}
-		} else if c.buffer != nil {
-			c.buffer = delta.Transform(c.buffer, true)
+		c.lost()
+		return
+	case c.flying:
+		next := c.inFlight.Transform(delta, false)
+		c.inFlight = delta.Transform(c.inFlight, true)
+		if c.buffer != nil {
+			c.buffer = next.Transform(c.buffer, true)
 		}
+	case c.buffer != nil:
+		c.buffer = delta.Transform(c.buffer, true)
 	}
 	if err := c.content.Apply(delta); err != nil {
 		c.w.fail("%s: the log's operation %d does not apply: %v", c.name, c.v+1, err)
 	}
 	c.v++
 	c.last = &protocol.Origin{Client: op.Client, Seq: op.Seq}
+	if undo != nil {
+		// The edit is there twice now, or will be: this one is taken back.
+		if c.flying {
+			undo = c.inFlight.Transform(undo, true)
+		}
+		c.buffer = c.buffer.Compose(c.buffer.Transform(undo, true))
+		c.save()
+	}
 }
 
-// startOver draws a new id; what was unsent is set on top of what comes. On the
-// same lineage it asks for the operations since, which tell whether what was in flight is stored.
-func (c *simClient) startOver(sameLineage bool) {
-	if c.flying && c.former == "" {
-		c.former, c.formerSeq = c.id, c.seq
+// acknowledged is rule 3. What comes back is what the client holds, unless rule 4 had
+// to guess, or another tab used the same seq.
+func (c *simClient) acknowledged(made simOrigin, wire []byte, delta ot.Delta) {
+	held := c.inFlight
+	c.flying, c.inFlight, c.retry = false, nil, time.Time{}
+	c.w.referee.acks[made] = simAck{c.v + 1, string(wire)}
+	if bytes.Equal(held.AppendJSON(nil), wire) {
+		return
 	}
-	if !sameLineage {
-		for _, m := range c.marks {
-			c.w.doubtful[m] = true
-		}
-		c.last = nil // so that content comes
+	c.w.count("compared otherwise")
+	shared := c.w.shared[made.client]
+	if !c.guessed && !shared {
+		c.w.fail("%s: %v comes back as %s, held was %s", c.name, made, wire, held.AppendJSON(nil))
 	}
-	c.seq = 0
-	c.id = c.w.clientID()
-	c.save()
+	if !shared && !slices.Equal(marksOf(held), marksOf(delta)) {
+		c.w.fail("%s: %v comes back with other edits: %s, held was %s", c.name, made, wire, held.AppendJSON(nil))
+	}
+	remote := held.Invert(c.content.Delta()).Compose(delta)
+	if c.buffer != nil {
+		c.buffer = remote.Transform(c.buffer, true)
+	}
 }
 
 func (c *simClient) String() string {
 	return fmt.Sprintf("%s(%s v%d seq%d flying=%v buffer=%d)", c.name, c.id, c.v, c.seq, c.flying, len(c.buffer))
 }
-
-func randID(r *rand.Rand) string { return fmt.Sprintf("c%016x", r.Uint64()) }

@@ -3,6 +3,7 @@ package collab
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weft-collab/weft/collab/protocol"
@@ -136,10 +137,7 @@ func (d *document) consider(c *submission, s *session) {
 			return
 		}
 		if last = p.seq; p.seq == c.op.Seq {
-			if s == nil {
-				p.calls = append(p.calls, c)
-			}
-			d.considered(s)
+			d.adopt(p, c, s)
 			return
 		}
 	}
@@ -164,6 +162,20 @@ func (d *document) consider(c *submission, s *session) {
 	default:
 		d.rebase(c, s)
 	}
+}
+
+// adopt has a copy of a pending operation stand for it: whoever sent it last is told
+// what becomes of it, and its token decides, where that is valid for longer.
+func (d *document) adopt(p *pending, c *submission, s *session) {
+	if c.expires.After(p.expires) || p.role < Write {
+		p.role, p.expires = c.role, c.expires
+	}
+	if s == nil {
+		p.calls = append(p.calls, c)
+		return
+	}
+	p.s = s
+	d.considered(s)
 }
 
 // evConsider has an operation judged again after a sync.
@@ -218,7 +230,7 @@ func (d *document) rebase(c *submission, s *session) {
 	}
 	ops, ok := d.tail.since(c.at)
 	if !ok {
-		d.do(effLog{purpose: logPurpose{kind: toRebase, s: s, call: c}, from: c.at, limit: tailOps, maxBytes: frameBytes})
+		d.do(effLog{purpose: logPurpose{kind: toRebase, s: s, call: c}, from: c.at, limit: d.rules.tailOps, maxBytes: frameBytes})
 		return
 	}
 	for _, op := range ops {
@@ -235,6 +247,9 @@ func (d *document) rebaseRead(ev evLog) {
 	case s != nil && (s.ended || s.replaced):
 		s.holding = false
 		return
+	case errors.Is(ev.err, ErrGone) && d.taken(c):
+		d.consider(c, s) // another node stored it meanwhile
+		return
 	case errors.Is(ev.err, ErrGone):
 		d.deny(c, s, protocol.Error{Code: protocol.BadVersion, Seq: c.op.Seq, Msg: "the log no longer reaches back to that version"})
 		return
@@ -249,6 +264,14 @@ func (d *document) rebaseRead(ev evLog) {
 	c.at += int64(len(ops))
 	// The row may have moved meanwhile: judge it again.
 	d.consider(c, s)
+}
+
+// taken reports whether an operation is stored or pending by now.
+func (d *document) taken(c *submission) bool {
+	row := d.clients[c.client]
+	return row.User == c.user && c.op.Seq <= row.Seq || slices.ContainsFunc(d.pending, func(p *pending) bool {
+		return p.client == c.client && p.user == c.user && p.seq == c.op.Seq
+	})
 }
 
 // accept puts a rebased operation behind what is pending, if it fits the content there.

@@ -12,6 +12,7 @@ import (
 const (
 	tailOps   = 1024
 	tailBytes = 2 << 20
+	loadedOps = 64 // of it when a document is opened
 )
 
 // logged is one committed operation in memory.
@@ -53,6 +54,7 @@ func (l logged) origin() *protocol.Origin { return &protocol.Origin{Client: l.cl
 
 // tail is the newest part of a log: operations base+1 to base+len(ops).
 type tail struct {
+	most  int // operations that trim keeps
 	base  int64
 	ops   []logged
 	bytes int
@@ -82,7 +84,7 @@ func (t *tail) push(op logged) {
 }
 
 func (t *tail) overfull() bool {
-	return len(t.ops) > 2*tailOps || t.bytes > 2*tailBytes && len(t.ops) > 1
+	return len(t.ops) > 2*t.most || t.bytes > 2*tailBytes && len(t.ops) > 1
 }
 
 // trim forgets the oldest operations beyond the bounds; the newest one stays.
@@ -91,7 +93,7 @@ func (t *tail) trim() {
 	bytes := 0
 	for i := len(t.ops) - 1; i >= 0; i-- {
 		bytes += len(t.ops[i].wire)
-		if n := len(t.ops) - i; n > 1 && (n > tailOps || bytes > tailBytes) {
+		if n := len(t.ops) - i; n > 1 && (n > t.most || bytes > tailBytes) {
 			keep = n - 1
 			break
 		}

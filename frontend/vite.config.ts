@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 // `vite build` makes the pages, `vite build --mode embed` the element as one ES module beside them.
 export default defineConfig(({ mode }) => {
   const root = import.meta.dirname;
-  const shared = { test: { include: ['src/**/*.test.ts'] } };
+  const shared = { test: { include: ['src/**/*.test.ts'], testTimeout: 120_000 } }; // a busy machine is no failure
   if (mode === 'embed')
     return {
       ...shared,

@@ -8,6 +8,9 @@ const few = 4
 //
 //	apply(apply(x, d), other) = apply(x, d.Compose(other))
 func (d Delta) Compose(other Delta) Delta {
+	if out, ok := d.composeTyped(other); ok {
+		return out
+	}
 	if n := len(d) + len(other); n > few {
 		return d.compose(other, make(Delta, 0, n))
 	}
@@ -51,6 +54,9 @@ func (d Delta) compose(other, out Delta) Delta {
 //
 //	apply(apply(x, a), a.Transform(b, true)) = apply(apply(x, b), b.Transform(a, false))
 func (d Delta) Transform(other Delta, priority bool) Delta {
+	if out, ok := d.transformApart(other, priority); ok {
+		return out
+	}
 	if n := len(d) + len(other); n > few {
 		return d.transform(other, priority, make(Delta, 0, n))
 	}
@@ -117,25 +123,26 @@ func (d Delta) TransformPosition(index int, priority bool) int {
 //	apply(apply(x, d), d.Invert(x)) = x
 func (d Delta) Invert(base Delta) Delta {
 	var out Delta
-	at := 0
+	content := iterate(base)
 	for _, c := range d {
 		n := c.Len()
-		switch {
-		case c.IsInsert():
+		if c.IsInsert() {
 			out = out.push(Component{Delete: n})
 			continue
-		case c.Retain > 0 && c.Attributes == nil:
-			out = out.push(Component{Retain: n})
-		default:
-			for _, was := range base.Slice(at, at+n) {
-				if c.Delete > 0 {
-					out = out.push(was)
-					continue
-				}
-				out = out.push(Component{Retain: was.Len(), Attributes: invertAttributes(c.Attributes, was.Attributes)})
+		}
+		for n > 0 && content.more() {
+			k := min(n, content.left)
+			was := content.next(k)
+			n -= k
+			switch {
+			case c.Delete > 0:
+				out = out.push(was)
+			case c.Attributes == nil:
+				out = out.push(Component{Retain: k})
+			default:
+				out = out.push(Component{Retain: k, Attributes: invertAttributes(c.Attributes, was.Attributes)})
 			}
 		}
-		at += n
 	}
 	return out.Chop()
 }

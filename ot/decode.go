@@ -1,10 +1,8 @@
 package ot
 
 import (
-	"math"
+	"bytes"
 	"strconv"
-	"unicode/utf16"
-	"unicode/utf8"
 )
 
 // Bounds of what Decode takes.
@@ -58,6 +56,13 @@ func (p *parser) space() {
 
 // peek skips space and returns the next byte, 0 at the end.
 func (p *parser) peek() byte {
+	if p.at < len(p.data) && p.data[p.at] > ' ' {
+		return p.data[p.at]
+	}
+	return p.peekBehindSpace()
+}
+
+func (p *parser) peekBehindSpace() byte {
 	p.space()
 	if p.at < len(p.data) {
 		return p.data[p.at]
@@ -78,11 +83,11 @@ func (p *parser) delta() Delta {
 	if !p.take('[', "an array of components") {
 		return nil
 	}
-	d := Delta{}
 	if p.peek() == ']' {
 		p.at++
-		return d
+		return Delta{}
 	}
+	d := make(Delta, 0, min(bytes.Count(p.data, []byte{'{'}), 16)) // the size of most
 	for p.err == nil {
 		p.component = len(d)
 		if len(d) == MaxComponents {
@@ -128,7 +133,7 @@ func (p *parser) componentObject() (c Component) {
 		if b := p.peek(); b == '}' && first {
 			break
 		}
-		switch key := p.key(); key {
+		switch p.action() {
 		case "insert":
 			actions++
 			p.insert(&c)
@@ -160,6 +165,22 @@ func (p *parser) componentObject() (c Component) {
 		p.fail("no attributes on a delete")
 	}
 	return c
+}
+
+// action is the key of a component. As everybody writes it, without space, it costs nothing.
+func (p *parser) action() string {
+	switch rest := p.data[p.at:]; {
+	case len(rest) > 9 && string(rest[:9]) == `"retain":`:
+		p.at += 9
+		return "retain"
+	case len(rest) > 9 && string(rest[:9]) == `"insert":`:
+		p.at += 9
+		return "insert"
+	case len(rest) > 9 && string(rest[:9]) == `"delete":`:
+		p.at += 9
+		return "delete"
+	}
+	return p.key()
 }
 
 func (p *parser) key() string {
@@ -218,259 +239,4 @@ func (p *parser) length(what string) int {
 		p.fail(what + " as an integer")
 	}
 	return n
-}
-
-func (p *parser) object(depth int) map[string]any {
-	p.at++ // the brace
-	m := map[string]any{}
-	if p.peek() == '}' {
-		p.at++
-		return m
-	}
-	for p.err == nil {
-		k := p.key()
-		if prototypeName(k) {
-			p.fail("no name that JavaScript's Object.prototype has")
-		}
-		if _, twice := m[k]; twice {
-			p.fail("each key once")
-		}
-		m[k] = p.value(depth)
-		if p.peek() == '}' {
-			p.at++
-			return m
-		}
-		p.take(',', "a comma or the end of the object")
-	}
-	return m
-}
-
-// prototypeName reports the names that quill-delta loses.
-func prototypeName(k string) bool {
-	switch k {
-	case "constructor", "toString", "toLocaleString", "valueOf", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable",
-		"__proto__", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__":
-		return true
-	}
-	return false
-}
-
-func (p *parser) value(depth int) any {
-	if depth > MaxDepth {
-		p.fail("at most " + strconv.Itoa(MaxDepth) + " levels")
-		return nil
-	}
-	switch b := p.peek(); {
-	case b == '"':
-		return p.string()
-	case b == '{':
-		return p.object(depth + 1)
-	case b == '[':
-		return p.array(depth + 1)
-	case b == '-' || b >= '0' && b <= '9':
-		return p.number()
-	case p.word("true"):
-		return true
-	case p.word("false"):
-		return false
-	case p.word("null"):
-		return nil
-	}
-	p.fail("a value")
-	return nil
-}
-
-func (p *parser) word(w string) bool {
-	if len(p.data)-p.at >= len(w) && string(p.data[p.at:p.at+len(w)]) == w {
-		p.at += len(w)
-		return true
-	}
-	return false
-}
-
-func (p *parser) array(depth int) any {
-	p.at++
-	a := []any{}
-	if p.peek() == ']' {
-		p.at++
-		return a
-	}
-	for p.err == nil {
-		a = append(a, p.value(depth))
-		if p.peek() == ']' {
-			p.at++
-			break
-		}
-		p.take(',', "a comma or the end of the array")
-	}
-	return a
-}
-
-func (p *parser) digits() bool {
-	start := p.at
-	for p.at < len(p.data) && p.data[p.at] >= '0' && p.data[p.at] <= '9' {
-		p.at++
-	}
-	return p.at > start
-}
-
-func (p *parser) next(bytes string) bool {
-	for i := range len(bytes) {
-		if p.at < len(p.data) && p.data[p.at] == bytes[i] {
-			p.at++
-			return true
-		}
-	}
-	return false
-}
-
-func (p *parser) number() any {
-	start := p.at
-	p.next("-")
-	ok := p.next("0") || p.digits()
-	if p.next(".") {
-		ok = p.digits() && ok
-	}
-	if p.next("eE") {
-		p.next("+-")
-		ok = p.digits() && ok
-	}
-	f, err := strconv.ParseFloat(string(p.data[start:p.at]), 64)
-	if !ok || err != nil || math.IsInf(f, 0) {
-		p.at = start
-		p.fail("a number that a double holds")
-		return nil
-	}
-	if !exact(string(p.data[start:p.at]), f) {
-		p.at = start
-		p.fail("a number that a double holds")
-		return nil
-	}
-	if f == 0 {
-		return 0.0 // no -0: JSON.stringify writes 0
-	}
-	return f
-}
-
-// exact reports whether a whole number beyond 2⁵³ survives as a double. A fraction is
-// taken as the double nearest to it, as every JSON reader does.
-func exact(text string, f float64) bool {
-	if math.Abs(f) < 1<<53 {
-		return f != 0 || zero(text)
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	return err != nil || n != math.MaxInt64 && int64(f) == n
-}
-
-// zero reports whether every digit before the exponent is 0: an underflow is no zero.
-func zero(text string) bool {
-	for i := range len(text) {
-		switch b := text[i]; {
-		case b == 'e' || b == 'E':
-			return true
-		case b >= '1' && b <= '9':
-			return false
-		}
-	}
-	return true
-}
-
-func (p *parser) string() string {
-	if !p.take('"', "a string") {
-		return ""
-	}
-	start := p.at
-	for p.at < len(p.data) {
-		switch b := p.data[p.at]; {
-		case b == '"':
-			s := p.data[start:p.at]
-			p.at++
-			if !utf8.Valid(s) {
-				p.fail("text that is UTF-8")
-			}
-			return string(s)
-		case b == '\\':
-			return p.escaped(append([]byte(nil), p.data[start:p.at]...))
-		case b < 0x20:
-			p.fail("control characters escaped")
-		default:
-			p.at++
-		}
-	}
-	p.fail("the end of the string")
-	return ""
-}
-
-// escaped goes on with a string from its first backslash.
-func (p *parser) escaped(s []byte) string {
-	for p.at < len(p.data) {
-		b := p.data[p.at]
-		p.at++
-		switch {
-		case b == '"':
-			if !utf8.Valid(s) {
-				p.fail("text that is UTF-8")
-			}
-			return string(s)
-		case b < 0x20:
-			p.fail("control characters escaped")
-		case b != '\\':
-			s = append(s, b)
-		default:
-			s = p.escape(s)
-		}
-	}
-	p.fail("the end of the string")
-	return ""
-}
-
-func (p *parser) escape(s []byte) []byte {
-	if p.at >= len(p.data) {
-		return s
-	}
-	b := p.data[p.at]
-	p.at++
-	switch b {
-	case '"', '\\', '/':
-		return append(s, b)
-	case 'b':
-		return append(s, '\b')
-	case 'f':
-		return append(s, '\f')
-	case 'n':
-		return append(s, '\n')
-	case 'r':
-		return append(s, '\r')
-	case 't':
-		return append(s, '\t')
-	case 'u':
-		r := p.hex()
-		if utf16.IsSurrogate(r) {
-			if !p.next("\\") || !p.next("u") {
-				p.fail("no half of a surrogate pair")
-				return s
-			}
-			if r = utf16.DecodeRune(r, p.hex()); r == utf8.RuneError {
-				p.fail("no half of a surrogate pair")
-				return s
-			}
-		}
-		return utf8.AppendRune(s, r)
-	}
-	p.fail("an escape that JSON has")
-	return s
-}
-
-func (p *parser) hex() rune {
-	if len(p.data)-p.at < 4 {
-		p.fail("four hexadecimal digits")
-		return 0
-	}
-	n, err := strconv.ParseUint(string(p.data[p.at:p.at+4]), 16, 16)
-	if err != nil {
-		p.fail("four hexadecimal digits")
-		return 0
-	}
-	p.at += 4
-	return rune(n)
 }

@@ -30,14 +30,6 @@ type Embed map[string]any
 // IsInsert reports whether the component inserts text or an embed.
 func (c Component) IsInsert() bool { return c.Insert != "" || c.Embed != nil }
 
-// single reports whether the component does one thing.
-func (c *Component) single() bool {
-	if c.IsInsert() {
-		return c.Retain|c.Delete == 0 && (c.Insert == "" || c.Embed == nil)
-	}
-	return c.Retain > 0 && c.Delete == 0 || c.Retain == 0 && c.Delete > 0
-}
-
 // Len is the component's length in UTF-16 units.
 func (c Component) Len() int {
 	switch {
@@ -55,17 +47,18 @@ func (c Component) Len() int {
 // are called on, so go on with what they return.
 func New() Delta { return nil }
 
-// Insert appends text.
+// Insert appends text, with attributes where any are given. Here and in the other builders numbers of every kind
+// are taken as values, and become float64, as Decode gives them.
 func (d Delta) Insert(text string, attrs ...Attributes) Delta {
 	if text == "" {
 		return d
 	}
-	return d.push(Component{Insert: text, Attributes: one(attrs)})
+	return d.push(Component{Insert: text, Attributes: given(attrs)})
 }
 
 // InsertEmbed appends an embed.
 func (d Delta) InsertEmbed(embed Embed, attrs ...Attributes) Delta {
-	return d.push(Component{Embed: embed, Attributes: one(attrs)})
+	return d.push(Component{Embed: decodedObject(embed), Attributes: given(attrs)})
 }
 
 // Retain passes over n units, and sets attributes on them where there are any. A null value removes one.
@@ -73,7 +66,7 @@ func (d Delta) Retain(n int, attrs ...Attributes) Delta {
 	if n <= 0 {
 		return d
 	}
-	return d.push(Component{Retain: n, Attributes: one(attrs)})
+	return d.push(Component{Retain: n, Attributes: given(attrs)})
 }
 
 // Delete removes n units.
@@ -84,9 +77,9 @@ func (d Delta) Delete(n int) Delta {
 	return d.push(Component{Delete: n})
 }
 
-func one(attrs []Attributes) Attributes {
+func given(attrs []Attributes) Attributes {
 	if len(attrs) > 0 && len(attrs[0]) > 0 {
-		return attrs[0]
+		return decodedObject(attrs[0])
 	}
 	return nil
 }
@@ -136,8 +129,8 @@ func (d Delta) Chop() Delta {
 // BaseLen is the length of content that the delta speaks of: what it retains and deletes, in UTF-16 units.
 func (d Delta) BaseLen() int {
 	n := 0
-	for _, c := range d {
-		n += c.Retain + c.Delete
+	for i := range d {
+		n += d[i].Retain + d[i].Delete
 	}
 	return n
 }
@@ -145,31 +138,56 @@ func (d Delta) BaseLen() int {
 // Growth is what the delta adds to a content's length, in UTF-16 units; negative where it shrinks.
 func (d Delta) Growth() int {
 	n := 0
-	for _, c := range d {
-		switch {
-		case c.IsInsert():
-			n += c.Len()
-		case c.Delete > 0:
+	for i := range d {
+		switch c := &d[i]; {
+		case c.Insert != "":
+			n += units(c.Insert)
+		case c.Embed != nil:
+			n++
+		default:
 			n -= c.Delete
 		}
 	}
 	return n
 }
 
-// Slice is the part of a content from unit from to unit to.
+// Slice is the part of a delta from unit from to unit to, counted along its components; of a content, those units.
+// Positions inside a surrogate pair are moved behind it.
 func (d Delta) Slice(from, to int) Delta {
 	var out Delta
-	it := iterate(d)
-	for at := 0; at < to && it.more(); {
-		if at < from {
-			at += it.next(min(from-at, it.left)).Len()
+	at := 0
+	for _, c := range d {
+		if at >= to {
+			break
+		}
+		n := c.Len()
+		first, last := max(from-at, 0), min(to-at, n)
+		at += n
+		if first >= last {
 			continue
 		}
-		c := it.next(min(to-at, it.left))
-		at += c.Len()
+		switch {
+		case c.Insert != "":
+			if c.Insert = c.Insert[byteBehind(c.Insert, first):byteBehind(c.Insert, last)]; c.Insert == "" {
+				continue
+			}
+		case c.Retain > 0:
+			c.Retain = last - first
+		case c.Delete > 0:
+			c.Delete = last - first
+		}
 		out = append(out, c)
 	}
 	return out
+}
+
+// byteBehind is the byte at which unit n begins, or ends where that is the middle of a surrogate pair.
+func byteBehind(text string, n int) int {
+	at, inside := offset(text, n)
+	if inside {
+		at += 4
+	}
+	return at
 }
 
 // Concat appends other as it is.

@@ -1,9 +1,8 @@
 package ot
 
 import (
+	"fmt"
 	"strings"
-	"unicode/utf16"
-	"unicode/utf8"
 )
 
 // Document is a content of one type. An edit takes time in proportion to its own
@@ -31,23 +30,26 @@ func NewDocument(t Type) *Document {
 func DocumentOf(t Type, content Delta) (*Document, error) {
 	doc := &Document{typ: t, owner: new(owner)}
 	doc.root = &node{owner: doc.owner}
+	at := 0
 	for i, c := range content {
 		if !c.IsInsert() {
-			return nil, &Error{Component: i, Offset: -1, Want: "inserts only, in a content"}
+			return nil, &Error{Component: i, Offset: at, Want: "inserts only, in a content"}
 		}
-		if want := t.refuses(&c); want != "" {
-			return nil, &Error{Component: i, Offset: -1, Want: want}
+		if err := t.check(i, at, c); err != nil {
+			return nil, err
 		}
+		at += c.Len()
 	}
 	if t == Rich && (len(content) == 0 || !strings.HasSuffix(content[len(content)-1].Insert, "\n")) {
-		return nil, &Error{Component: len(content) - 1, Offset: -1, Want: "a newline at the end of rich content"}
+		return nil, &Error{Component: len(content) - 1, Offset: at, Want: "a newline at the end of rich content"}
 	}
 	doc.apply(content)
 	return doc, nil
 }
 
-// Clone is the same content, to be edited or read apart from doc. It costs nothing;
-// either side copies what it alters from now on.
+// Clone is the same content, to be edited or read apart from doc, also by another goroutine. It copies nothing. From
+// then on each side copies a node, of a kilobyte or two, when it alters it for the first time; a document that
+// was never cloned copies none. Clone counts as an edit of doc: the goroutine that edits doc calls it.
 func (doc *Document) Clone() *Document {
 	doc.owner, doc.finger = new(owner), finger{}
 	return &Document{typ: doc.typ, root: doc.root, owner: new(owner)}
@@ -59,33 +61,18 @@ func (doc *Document) Type() Type { return doc.typ }
 // Len is the length of the content in UTF-16 units.
 func (doc *Document) Len() int { return doc.root.size.units }
 
-// refuses is what the type wants instead of a component, empty if nothing.
-func (t Type) refuses(c *Component) string {
-	switch {
-	case !c.single():
-		return "exactly one of insert, retain and delete"
-	case t == Text && c.Attributes != nil:
-		return "no attributes in a document of type text"
-	case t == Text && c.Embed != nil:
-		return "no embeds in a document of type text"
-	case t == Rich && strings.IndexByte(c.Insert, '\r') >= 0:
-		return "newlines as U+000A, without U+000D"
-	}
-	return ""
-}
-
 // Check reports, as an *Error, why d cannot be applied: it is longer than the
 // content, cuts a surrogate pair, or breaks a rule of the type.
 func (doc *Document) Check(d Delta) error {
 	at, length := 0, doc.Len()
 	for i, c := range d {
-		if want := doc.typ.refuses(&c); want != "" {
-			return &Error{Component: i, Offset: -1, Want: want}
+		if err := doc.typ.check(i, at, c); err != nil {
+			return err
 		}
 		n := c.Retain + c.Delete
 		switch {
 		case n > length-at:
-			return &Error{Component: i, Offset: at, Want: "no more length than the document has"}
+			return &Error{Component: i, Offset: at, Want: fmt.Sprintf("at most %d more units, not %d: the content has %d", length-at, n, length)}
 		case n == 0 && doc.typ == Rich && at == length:
 			return &Error{Component: i, Offset: at, Want: "nothing after the last newline"}
 		case c.Delete > 0 && doc.typ == Rich && at+n == length:
@@ -193,33 +180,4 @@ func (doc *Document) AppendJSON(dst []byte) []byte {
 	})
 	finish()
 	return append(dst, ']')
-}
-
-// UnitAt is the UTF-16 unit at which code point n of the text begins, where an embed
-// counts as one; past the end, Len.
-func (doc *Document) UnitAt(n int) int {
-	unit := 0
-	doc.root.all(func(part []byte, r run) bool {
-		points := r.units
-		if r.bytes > r.units {
-			points = utf8.RuneCount(part)
-		}
-		if points <= n {
-			n -= points
-			unit += r.units
-			return true
-		}
-		for n > 0 { // inside this run
-			first, size := utf8.DecodeRune(part)
-			if r.bytes == r.units {
-				unit, n = unit+n, 0
-				break
-			}
-			unit += utf16.RuneLen(first)
-			part = part[size:]
-			n--
-		}
-		return false
-	})
-	return unit
 }

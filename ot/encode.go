@@ -13,17 +13,29 @@ import (
 // AppendJSON appends the delta as it is, as compact JSON, with the keys of
 // attributes and embeds sorted by UTF-16 units and numbers as in RFC 8785.
 func (d Delta) AppendJSON(dst []byte) []byte {
+	if dst == nil {
+		dst = make([]byte, 0, d.jsonLen())
+	}
 	dst = append(dst, '[')
-	for i, c := range d {
+	for i := range d {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = c.appendJSON(dst)
+		dst = d[i].appendJSON(dst)
 	}
 	return append(dst, ']')
 }
 
-func (c Component) appendJSON(dst []byte) []byte {
+// jsonLen is about the length of the JSON, without attributes and escapes.
+func (d Delta) jsonLen() int {
+	n := len("[]")
+	for i := range d {
+		n += len(`{"retain":12345},`) + len(d[i].Insert)
+	}
+	return n
+}
+
+func (c *Component) appendJSON(dst []byte) []byte {
 	switch {
 	case c.Insert != "":
 		dst = appendString(append(dst, `{"insert":`...), c.Insert)

@@ -30,7 +30,7 @@ func (doc *Document) near(d Delta) bool {
 	for i := range rest {
 		c := &rest[i]
 		n := c.Retain + c.Delete
-		if n > length-at-base || doc.typ.refuses(c) != "" {
+		if n > length-at-base || !c.isKey() && doc.typ.check(i, at, *c) != nil {
 			return false
 		}
 		base, deleted, inserted = base+n, deleted+c.Delete, inserted+len(c.Insert)
@@ -51,14 +51,13 @@ func (doc *Document) near(d Delta) bool {
 	if leaf.size.pairs > 0 && !leaf.boundaries(at, rest) {
 		return false
 	}
-	was := leaf.size
+	grown := leaf.size
 	leaf.perform(at, rest)
-	now := leaf.size
+	grown = leaf.size.minus(grown)
 	for i := range f.path[:f.depth] {
 		s := &f.path[i]
-		s.node.units[s.kid] += now.units - was.units
-		s.node.size.sub(was)
-		s.node.size.add(now)
+		s.node.units[s.kid] += grown.units
+		s.node.size.add(grown)
 	}
 	return true
 }

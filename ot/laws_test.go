@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/weft-collab/weft/ot"
@@ -11,106 +12,153 @@ import (
 
 var cases = flag.Int("ot.cases", 50_000, "random cases of each law")
 
-// law calls f with random contents and a fresh generator for each case.
+// law calls f with random contents and a fresh generator for each case. The model says what a
+// result must be; what the package makes of the same is held against it.
 func law(t *testing.T, f func(t *testing.T, g gen, typ ot.Type, content ot.Delta)) {
+	t.Parallel()
 	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
 	for i := range *cases {
-		g := gen{rand.New(rand.NewPCG(seed, uint64(i)))}
 		typ := []ot.Type{ot.Rich, ot.Rich, ot.Text}[i%3]
+		g := seeded(seed, uint64(i))
 		f(t, g, typ, g.content(typ, g.IntN(5)))
 		if t.Failed() {
 			t.Fatalf("seed %d, case %d", seed, i)
 		}
 	}
+	t.Logf("%d cases, seed %d", *cases, seed)
 }
 
-// apply returns the content in normal form after edits that must all be taken.
-func apply(t *testing.T, typ ot.Type, content ot.Delta, edits ...ot.Delta) []byte {
+// apply returns the content after edits that must all be taken, as the model has it. After each
+// edit a Document must have the same, and no half pairs and the last newline must be in it.
+func apply(t *testing.T, typ ot.Type, content ot.Delta, edits ...ot.Delta) []unit {
 	t.Helper()
+	model := modelOf(content)
 	doc, err := ot.DocumentOf(typ, content)
 	if err != nil {
-		t.Errorf("content %v: %v", content, err)
-		return nil
+		t.Fatalf("content %v: %v", content, err)
 	}
 	for _, d := range edits {
+		if err := modelRefuses(typ, model, d); err != nil {
+			t.Fatalf("%v on %v: %v", d, doc.Delta(), err)
+		}
 		if err := doc.Apply(d); err != nil {
-			t.Errorf("%v on %v: %v", d, doc.Delta(), err)
-			return nil
+			t.Fatalf("%v on %v: %v, which the model takes", d, doc.Delta(), err)
+		}
+		model = modelApply(model, d)
+		if err := modelBroken(typ, model); err != nil {
+			t.Fatalf("%v leaves %v: %v", d, deltaOf(model), err)
+		}
+		if got := doc.Delta(); !same(modelOf(got), model) || doc.Len() != len(model) {
+			t.Fatalf("%v gives %v, and not %v", d, got, deltaOf(model))
+		}
+		if err := doc.Sound(); err != nil {
+			t.Fatalf("%v: %v", d, err)
 		}
 	}
-	return doc.AppendJSON(nil)
+	return model
 }
 
-func equal(t *testing.T, got, want []byte, what string, args ...any) {
+func equal(t *testing.T, got, want []unit, what string, args ...any) {
 	t.Helper()
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s: %v\n got %s\nwant %s", what, args, got, want)
+	if !same(got, want) {
+		t.Errorf("%s: %v\n got %v\nwant %v", what, args, deltaOf(got), deltaOf(want))
 	}
 }
 
-func TestConcurrentEditsConverge(t *testing.T) {
-	law(t, func(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
-		a, b := g.edit(typ, content, g.IntN(5)), g.edit(typ, content, g.IntN(5))
-		equal(t, apply(t, typ, content, a, a.Transform(b, true)), apply(t, typ, content, b, b.Transform(a, false)), "TP1", content, a, b)
-	})
+// inForm holds a result to the form in which alone a server takes it.
+func inForm(t *testing.T, d ot.Delta) {
+	t.Helper()
+	text := d.AppendJSON(nil)
+	again, err := ot.Decode(text)
+	if err != nil {
+		t.Errorf("out of form: %v: %v", d, err)
+	} else if !bytes.Equal(again.AppendJSON(nil), text) {
+		t.Errorf("%v comes back as %v", d, again)
+	}
 }
 
-func TestSequencesConvergeOneAtATime(t *testing.T) {
-	law(t, func(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
-		sequence := func() (out []ot.Delta) {
-			doc, _ := ot.DocumentOf(typ, content)
-			for range 1 + g.IntN(3) {
-				d := g.edit(typ, doc.Delta(), g.IntN(4))
-				if err := doc.Apply(d); err != nil {
-					t.Fatal(err)
-				}
-				out = append(out, d)
-			}
-			return out
-		}
-		as, bs := sequence(), sequence()
-		a2, b2 := append([]ot.Delta(nil), as...), append([]ot.Delta(nil), bs...)
-		for i := range as {
-			a := as[i]
-			for j := range b2 {
-				a, b2[j] = b2[j].Transform(a, false), a.Transform(b2[j], true)
-			}
-			a2[i] = a
-		}
-		equal(t, apply(t, typ, content, append(as, b2...)...), apply(t, typ, content, append(bs, a2...)...), "sequences", content, as, bs)
-	})
+func TestConcurrentEditsConverge(t *testing.T) { law(t, converges) }
+
+func converges(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
+	model := modelOf(content)
+	a, b := g.edit(typ, model, g.IntN(5)), g.edit(typ, model, g.IntN(5))
+	after, before := a.Transform(b, true), b.Transform(a, false)
+	inForm(t, after)
+	inForm(t, before)
+	equal(t, apply(t, typ, content, a, after), apply(t, typ, content, b, before), "TP1", content, a, b)
 }
 
-func TestComposeIsOneAfterTheOther(t *testing.T) {
-	law(t, func(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
-		a := g.edit(typ, content, g.IntN(5))
-		doc, _ := ot.DocumentOf(typ, content)
-		if err := doc.Apply(a); err != nil {
-			t.Fatal(err)
+// Two histories of one content, transformed one operation at a time and on both sides.
+func TestSequencesConvergeOneAtATime(t *testing.T) { law(t, convergesInTurn) }
+
+func convergesInTurn(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
+	sequence := func() (out []ot.Delta) {
+		model := modelOf(content)
+		for range 1 + g.IntN(3) {
+			d := g.edit(typ, model, g.IntN(4))
+			model = modelApply(model, d)
+			out = append(out, d)
 		}
-		b := g.edit(typ, doc.Delta(), g.IntN(5))
-		equal(t, apply(t, typ, content, a.Compose(b)), apply(t, typ, content, a, b), "compose", content, a, b)
-		if doc.Apply(b) != nil {
-			t.Fatal("b")
+		return out
+	}
+	as, bs := sequence(), sequence()
+	behind, before := slices.Clone(bs), slices.Clone(as)
+	for i, a := range as {
+		for j := range behind {
+			a, behind[j] = behind[j].Transform(a, false), a.Transform(behind[j], true)
 		}
-		c := g.edit(typ, doc.Delta(), g.IntN(5))
-		equal(t, apply(t, typ, content, a.Compose(b).Compose(c)), apply(t, typ, content, a.Compose(b.Compose(c))), "associative", content, a, b, c)
-	})
+		before[i] = a
+	}
+	equal(t, apply(t, typ, content, append(as, behind...)...), apply(t, typ, content, append(bs, before...)...), "sequences", content, as, bs)
 }
 
-func TestInvertUndoes(t *testing.T) {
+func TestComposeIsOneAfterTheOther(t *testing.T) { law(t, composes) }
+
+func composes(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
+	a := g.edit(typ, modelOf(content), g.IntN(5))
+	b := g.edit(typ, modelApply(modelOf(content), a), g.IntN(5))
+	both := a.Compose(b)
+	inForm(t, both)
+	equal(t, apply(t, typ, content, both), apply(t, typ, content, a, b), "compose", content, a, b)
+}
+
+func TestComposeIsAssociative(t *testing.T) { law(t, associates) }
+
+func associates(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
+	model := modelOf(content)
+	var edits [3]ot.Delta
+	for i := range edits {
+		edits[i] = g.edit(typ, model, g.IntN(5))
+		model = modelApply(model, edits[i])
+	}
+	a, b, c := edits[0], edits[1], edits[2]
+	left, right := a.Compose(b).Compose(c), a.Compose(b.Compose(c))
+	equal(t, apply(t, typ, content, left), model, "the first two first", content, a, b, c)
+	equal(t, apply(t, typ, content, right), model, "the last two first", content, a, b, c)
+	if l, r := left.Normal(), right.Normal(); !bytes.Equal(l.AppendJSON(nil), r.AppendJSON(nil)) {
+		t.Errorf("%v, %v, %v compose to %v and to %v", a, b, c, l, r)
+	}
+}
+
+func TestInvertUndoes(t *testing.T) { law(t, undoes) }
+
+func undoes(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
+	a := g.edit(typ, modelOf(content), g.IntN(6))
+	undo := a.Invert(content)
+	inForm(t, undo)
+	equal(t, apply(t, typ, content, a, undo), modelOf(content), "undo", content, a, undo)
+	equal(t, apply(t, typ, content, a.Compose(undo)), modelOf(content), "undo, composed", content, a, undo)
+}
+
+// What one author undoes is taken after what others did meanwhile, and converges with it.
+func TestATransformedUndoIsTaken(t *testing.T) {
 	law(t, func(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
-		a := g.edit(typ, content, g.IntN(6))
+		a := g.edit(typ, modelOf(content), g.IntN(6))
 		undo := a.Invert(content)
-		equal(t, apply(t, typ, content, a, undo), apply(t, typ, content), "invert", content, a, undo)
-		// The undo of an edit still is an edit that is taken after what others did meanwhile.
-		doc, _ := ot.DocumentOf(typ, content)
-		if err := doc.Apply(a); err != nil {
-			t.Fatal(err)
-		}
-		others := g.edit(typ, doc.Delta(), g.IntN(5))
-		apply(t, typ, content, a, others, others.Transform(undo, true))
+		others := g.edit(typ, modelApply(modelOf(content), a), g.IntN(6))
+		later, earlier := others.Transform(undo, true), undo.Transform(others, false)
+		inForm(t, later)
+		equal(t, apply(t, typ, content, a, others, later), apply(t, typ, content, a, undo, earlier), "undo", content, a, others)
 	})
 }
 
@@ -118,70 +166,99 @@ func TestDiffGivesWhatItsNameSays(t *testing.T) {
 	law(t, func(t *testing.T, g gen, typ ot.Type, a ot.Delta) {
 		b := g.content(typ, g.IntN(5))
 		if g.IntN(2) == 0 { // something near
-			doc, _ := ot.DocumentOf(typ, a)
-			if err := doc.Apply(g.edit(typ, a, g.IntN(4))); err != nil {
-				t.Fatal(err)
-			}
-			b = doc.Delta()
+			model := modelOf(a)
+			b = deltaOf(modelApply(model, g.edit(typ, model, g.IntN(4))))
 		}
 		d := ot.Diff(typ, a, b)
-		equal(t, apply(t, typ, a, d), apply(t, typ, b), "diff", a, b, d)
-		if _, err := ot.Decode(d.AppendJSON(nil)); err != nil {
-			t.Errorf("the diff of %v and %v is out of form: %v", a, b, err)
-		}
-		if bytes.Equal(apply(t, typ, a), apply(t, typ, b)) && len(d) > 0 {
-			t.Errorf("equal contents differ by %v", d)
+		inForm(t, d)
+		equal(t, apply(t, typ, a, d), modelOf(b), "diff", a, b, d)
+		if same(modelOf(a), modelOf(b)) != (len(d) == 0) {
+			t.Errorf("%v and %v differ by %v", a, b, d)
 		}
 	})
 }
 
-func TestTransformedPositionsAreMonotone(t *testing.T) {
-	law(t, func(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
-		d := g.edit(typ, content, g.IntN(6))
-		last := -1
-		for i := range content.Growth() + 1 {
-			before, behind := d.TransformPosition(i, true), d.TransformPosition(i, false)
-			if before > behind || before < last {
-				t.Errorf("%v: %d goes to %d or %d, the one before it to %d", d, i, before, behind, last)
-			}
-			last = before
+// A position moves behind what is inserted before it and, without priority, at it; it
+// moves forward with what goes; and of two positions the later stays the later.
+func TestTransformedPositionsAreMonotone(t *testing.T) { law(t, movesPositions) }
+
+func movesPositions(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
+	d := g.edit(typ, modelOf(content), g.IntN(6))
+	size := len(modelOf(content))
+	inserted, deleted := make([]int, size+1), make([]int, size+1) // by position of the content
+	at := 0
+	for _, c := range d {
+		if c.Insert != "" || c.Embed != nil {
+			inserted[at] += len(unitsOf(c))
 		}
-	})
+		for i := range c.Delete {
+			deleted[at+i] = 1
+		}
+		at += c.Retain + c.Delete
+	}
+	last, want := 0, 0
+	for i := range size + 1 {
+		before, behind := d.TransformPosition(i, true), d.TransformPosition(i, false)
+		if before != want || behind != want+inserted[i] || before < last {
+			t.Errorf("%v on %v: %d goes to %d or %d, not to %d or %d", d, content, i, before, behind, want, want+inserted[i])
+		}
+		last, want = behind, want+inserted[i]+1-deleted[i]
+	}
 }
 
 func TestWhatIsEncodedIsDecoded(t *testing.T) {
 	law(t, func(t *testing.T, g gen, typ ot.Type, content ot.Delta) {
-		d := g.edit(typ, content, g.IntN(6))
-		text := d.AppendJSON(nil)
-		again, err := ot.Decode(text)
+		d := g.edit(typ, modelOf(content), g.IntN(6))
+		again, err := ot.Decode(d.AppendJSON(nil))
 		if err != nil {
-			t.Fatalf("%s: %v", text, err)
+			t.Fatalf("%s: %v", d.AppendJSON(nil), err)
 		}
-		equal(t, again.AppendJSON(nil), text, "decode")
+		sameDelta(t, again, d)
 		if again, err = ot.Parse(d.String()); err != nil {
 			t.Fatalf("%s: %v", d, err)
 		}
-		equal(t, again.AppendJSON(nil), text, "parse")
+		sameDelta(t, again, d)
 	})
 }
 
-// Why operations are transformed over each other one at a time: over a
-// composition the outcome is another one.
-func TestTransformOverACompositionIsNotTheSame(t *testing.T) {
-	first, _ := ot.Parse(`-1`)
-	second, _ := ot.Parse(`+"x"`)
-	other, _ := ot.Parse(`=1 +"y"`)
-	content, _ := ot.Parse(`+"a"`)
-	inTurn := second.Transform(first.Transform(other, true), true)
-	atOnce := first.Compose(second).Transform(other, true)
-	one := apply(t, ot.Text, content, first, second, inTurn)
-	two := apply(t, ot.Text, content, first, second, atOnce)
-	t.Logf("in turn %s, at once %s", one, two)
-	inTurn = second.Transform(first.Transform(other, false), false)
-	atOnce = first.Compose(second).Transform(other, false)
-	one = apply(t, ot.Text, content, first, second, inTurn)
-	two = apply(t, ot.Text, content, first, second, atOnce)
-	if bytes.Equal(one, two) {
-		t.Errorf("both give %s; the counterexample is none", one)
+// sameDelta compares component by component, without the encoder's word for it.
+func sameDelta(t *testing.T, got, want ot.Delta) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%v is not %v", got, want)
 	}
+	for i, g := range got {
+		w := want[i]
+		if g.Insert != w.Insert || g.Retain != w.Retain || g.Delete != w.Delete || jsonOf(g.Embed) != jsonOf(w.Embed) || jsonOf(g.Attributes) != jsonOf(w.Attributes) {
+			t.Fatalf("component %d of %v is not that of %v", i, got, want)
+		}
+	}
+}
+
+// Why operations are transformed over each other one at a time: over a composition the outcome
+// is another one. The letter that a deletes is what tells an insert behind it from one before.
+func TestTransformOverACompositionIsNotTheSame(t *testing.T) {
+	content, first, second, other := notation(t, `+"a"`), notation(t, `-1`), notation(t, `+"x"`), notation(t, `=1 +"y"`)
+	for _, c := range []struct {
+		priority     bool
+		turn, atOnce string
+	}{
+		{true, `+"xy"`, `+"xy"`},
+		{false, `+"yx"`, `+"xy"`},
+	} {
+		inTurn := second.Transform(first.Transform(other, c.priority), c.priority)
+		atOnce := first.Compose(second).Transform(other, c.priority)
+		equal(t, apply(t, ot.Text, content, first, second, inTurn), modelOf(notation(t, c.turn)), "in turn", c.priority)
+		equal(t, apply(t, ot.Text, content, first, second, atOnce), modelOf(notation(t, c.atOnce)), "at once", c.priority)
+	}
+}
+
+// notation reads a delta in one line.
+func notation(t *testing.T, s string) ot.Delta {
+	t.Helper()
+	d, err := ot.Parse(s)
+	if err != nil {
+		t.Fatalf("%s: %v", s, err)
+	}
+	return d
 }

@@ -153,10 +153,14 @@ func room(n int) []byte { return slices.Grow([]byte(nil), n) }
 func (n *node) put(at int, s string) {
 	old := n.text
 	if len(old)+len(s) > cap(old) {
-		n.text = append(room(len(old)+len(s)+slack+len(old)/16), old[:at]...)
+		n.text = append(room(len(old)+len(s)+slack+len(old)/4), old[:at]...)
 	}
 	n.text = n.text[:len(old)+len(s)]
 	copy(n.text[at+len(s):], old[at:])
+	if len(s) == 1 {
+		n.text[at] = s[0]
+		return
+	}
 	copy(n.text[at:], s)
 }
 

@@ -10,8 +10,8 @@ import (
 // node belongs to one owner, which alone may alter it; everybody else copies it
 // first. So a clone costs nothing until one side is edited.
 const (
-	leafBytes = 1024 // text of a leaf
-	leafGoal  = 864  // text of a leaf that is written in order
+	leafBytes = 1536 // text of a leaf
+	leafGoal  = 1248 // text of a leaf that is written in order
 	slack     = 32   // room for more text in a new leaf
 	leafRuns  = 64   // runs of a leaf
 	fanout    = 32   // children of an inner node

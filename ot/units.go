@@ -24,16 +24,17 @@ func wordUnits(w uint64) int {
 }
 
 func units[T string | []byte](text T) int {
-	n, i := 0, 0
+	n, i := len(text), 0
 	for ; i+8 <= len(text); i += 8 {
-		n += wordUnits(word(text, i))
+		n += wordUnits(word(text, i)) - 8
 	}
 	for ; i < len(text); i++ {
-		if b := text[i]; b < 0x80 || b >= 0xC0 {
+		switch b := text[i]; {
+		case b < 0x80:
+		case b < 0xC0:
+			n--
+		case b >= 0xF0:
 			n++
-			if b >= 0xF0 {
-				n++
-			}
 		}
 	}
 	return n
@@ -89,14 +90,13 @@ func (s *size) add(t size) {
 	s.units, s.bytes, s.pairs = s.units+t.units, s.bytes+t.bytes, s.pairs+t.pairs
 }
 
-func (s *size) sub(t size) {
-	s.units, s.bytes, s.pairs = s.units-t.units, s.bytes-t.bytes, s.pairs-t.pairs
+func (s *size) sub(t size) { *s = s.minus(t) }
+
+func (s size) minus(t size) size {
+	return size{s.units - t.units, s.bytes - t.bytes, s.pairs - t.pairs}
 }
 
 func sizeOf(text string) size {
-	if len(text) == 1 {
-		return size{units: 1, bytes: 1}
-	}
 	s := size{units: units(text), bytes: len(text)}
 	if s.bytes > s.units {
 		s.pairs = pairs(text)

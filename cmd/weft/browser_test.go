@@ -1,16 +1,46 @@
 package main
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
+// embedding is somebody's application, on an origin of its own: the page is the one that the README shows, and the
+// backend signs tokens. Its nodes are named by at, once they are known.
+func embedding(t *testing.T) (page *httptest.Server, at func(node string)) {
+	t.Helper()
+	var html []string
+	for _, e := range examples(t, "../../README.md") {
+		if e.kind == "html" {
+			html = e.lines
+		}
+	}
+	if len(html) == 0 || len(html) > 10 {
+		t.Fatalf("the README's page has %d lines, not ten at most", len(html))
+	}
+	var node string
+	page = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/my-weft-token" {
+			_, _ = io.WriteString(w, token(t, "ada", time.Hour, "handbook=write"))
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<!doctype html>\n"+strings.ReplaceAll(strings.Join(html, "\n"), "https://weft.example.com", node))
+	}))
+	t.Cleanup(page.Close)
+	return page, func(url string) { node = url }
+}
+
 // browsers runs the browser tests against nodes.
-func browsers(t *testing.T, urls ...string) {
+func browsers(t *testing.T, embed string, urls ...string) {
 	t.Helper()
 	frontend, err := filepath.Abs("../../frontend")
 	if err != nil {
@@ -32,7 +62,7 @@ func browsers(t *testing.T, urls ...string) {
 	}
 	cmd := exec.Command("npm", "run", "--silent", "e2e")
 	cmd.Dir = frontend
-	cmd.Env = append(os.Environ(), "WEFT_URLS="+strings.Join(urls, ","), "CHROMIUM="+chromium)
+	cmd.Env = append(os.Environ(), "WEFT_URLS="+strings.Join(urls, ","), "WEFT_EMBED="+embed, "CHROMIUM="+chromium)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -46,10 +76,15 @@ func browsers(t *testing.T, urls ...string) {
 }
 
 func TestBrowsersOnOneNode(t *testing.T) {
-	browsers(t, startProcess(t, freeAddr(t), "WEFT_DEV=1").url)
+	page, at := embedding(t)
+	node := startProcess(t, freeAddr(t), "WEFT_DEV=1", "WEFT_JWT_SECRET="+testSecret, "WEFT_ALLOWED_ORIGINS="+page.URL)
+	at(node.url)
+	browsers(t, page.URL, node.url)
 }
 
 func TestBrowsersOnTwoNodesOverPostgresAndRedis(t *testing.T) {
-	nodes, _, _ := cluster(t, 2, "WEFT_DEV=1", "WEFT_JWT_SECRET="+testSecret)
-	browsers(t, nodes[0].url, nodes[1].url)
+	page, at := embedding(t)
+	nodes, _, _ := cluster(t, 2, "WEFT_DEV=1", "WEFT_JWT_SECRET="+testSecret, "WEFT_ALLOWED_ORIGINS="+page.URL)
+	at(nodes[0].url)
+	browsers(t, page.URL, nodes[0].url, nodes[1].url)
 }

@@ -34,7 +34,7 @@ type config struct {
 	messageLimit, documentLimit, attributesLimit, opsPerS   int
 	presenceLimit, componentsLimit                          int
 	echoTest                                                bool
-	drain                                                   time.Duration
+	drain, idleAfter                                        time.Duration
 	retention                                               days
 	logLevel, logFormat                                     string
 }
@@ -91,6 +91,7 @@ func (c *config) serveFlags(f *pflag.FlagSet) {
 	f.IntVar(&c.componentsLimit, "max-components", limits.Components, "components of an operation")
 	f.BoolVar(&c.echoTest, "echo-test", false, "answer every WebSocket request, at any address, with an echo, for suites that test WebSocket servers; with --dev alone")
 	_ = f.MarkHidden("echo-test")
+	f.DurationVar(&c.idleAfter, "idle-after", 30*time.Second, "time until a document that nobody uses leaves memory")
 	f.DurationVar(&c.drain, "drain-timeout", 25*time.Second, "time to finish after SIGTERM")
 }
 

@@ -69,7 +69,7 @@ func startServer(t *testing.T, adapt func(*config)) *server {
 }
 
 // token signs a token; docs are id=role pairs.
-func token(t *testing.T, user string, life time.Duration, docs ...string) string {
+func token(t testing.TB, user string, life time.Duration, docs ...string) string {
 	t.Helper()
 	c := jwt.Claims{
 		User: user, Name: strings.ToUpper(user), Expires: time.Now().Add(life), Docs: map[string]collab.Role{},

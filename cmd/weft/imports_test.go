@@ -81,8 +81,13 @@ var law = map[string]struct {
 	"persistence/postgres":  {[]string{"ot", "collab", "collab/protocol", "migrations"}, true},
 	"persistence/sqlite":    {[]string{"ot", "collab", "collab/protocol", "migrations"}, true},
 	"persistence/storetest": {[]string{"ot", "collab", "collab/protocol"}, true},
-	"migrations":            {nil, true},
-	"frontend":              {nil, false},
+
+	// Programs for `make bench`, and what they share.
+	"ot/bench":               {[]string{"ot/bench/section"}, true},
+	"ot/bench/section":       {nil, false},
+	"collab/websocket/bench": {[]string{"collab", "collab/websocket", "persistence/sqlite", "ot/bench/section"}, true},
+	"migrations":             {nil, true},
+	"frontend":               {nil, false},
 
 	// Servers that tests start.
 	"collab/redis/redistest":            {nil, true},

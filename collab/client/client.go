@@ -35,6 +35,8 @@ type Config struct {
 	OnOperation func(r *Replica, op protocol.Committed, own bool)
 	OnWelcome   func(r *Replica, node string)
 	OnPresence  func(v int64, peers []protocol.Peer)
+	// OnSend is called before an operation goes out, the first time and again, under OnOperation's terms.
+	OnSend func(r *Replica, op protocol.Op)
 	// MaySend, where it is set, is asked before an operation is sent for the first time; Kick asks again.
 	MaySend func() bool
 
@@ -188,6 +190,9 @@ func (c *Client) flush() {
 
 // send sends an operation; a failure shows in the read loop. c.mu is held.
 func (c *Client) send(op protocol.Op) {
+	if c.config.OnSend != nil {
+		c.config.OnSend(c.r, op)
+	}
 	if err := c.conn.SendRaw(op.Append(nil)); err != nil {
 		_ = c.conn.ws.Close()
 	}

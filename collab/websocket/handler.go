@@ -31,6 +31,10 @@ const (
 	lingerWait = 2 * time.Second  // for the peer to close after the close code
 )
 
+// kernelBuffer bounds the bytes of a connection that wait in the kernel, which left alone
+// would take megabytes for each reader that has stopped.
+const kernelBuffer = collab.WindowBytes / 2
+
 // Config is how a Handler takes connections.
 type Config struct {
 	Origins        []string // allowed besides the server's own; "*" for all
@@ -148,6 +152,9 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, c *conn, protocol
 		return false
 	}
 	_ = hijacked.SetDeadline(time.Time{})
+	if tcp, ok := hijacked.(interface{ SetWriteBuffer(int) error }); ok {
+		_ = tcp.SetWriteBuffer(kernelBuffer)
+	}
 	h.connections.Add(1)
 	h.work.Add(1)
 	// net/http keeps its goroutine and buffers while a handler runs, and melody the

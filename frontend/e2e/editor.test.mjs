@@ -61,6 +61,16 @@ async function until(what, f) {
   assert.fail(`${what}: did not come about; last ${JSON.stringify(last)}`);
 }
 
+/** What this browser keeps of unsaved edits. */
+const kept = (page) =>
+  page.evaluate(async () => {
+    const settled = (r) => new Promise((resolve, reject) => ((r.onsuccess = () => resolve(r.result)), (r.onerror = () => reject(r.error))));
+    const db = await settled(indexedDB.open('weft'));
+    const all = await settled(db.transaction('replicas').objectStore('replicas').getAll());
+    db.close();
+    return JSON.stringify(all.map((k) => [k.inFlight, k.buffer]));
+  });
+
 async function saved(page) {
   await until('everything is saved', async () => (await status(page).textContent()) === 'Saved');
 }
@@ -132,6 +142,112 @@ test('two people write at once, see each other, and hold the same text', async (
   await until('Bob is gone', async () => (await ada.locator('.weft-face').count()) === 0);
 });
 
+test('two tabs of one browser are two participants, and neither loses an edit', async (t) => {
+  const doc = newDoc();
+  const context = await writer('Ada', t);
+  const left = await open(context, one, doc);
+  await type(left, 'left. ');
+  await saved(left);
+  const right = await open(context, one, doc);
+  await until('the right tab has it', async () => (await text(right)).includes('left. '));
+  await right.locator('weft-editor .ql-editor').press('Control+End');
+  await context.setOffline(true); // what both write now is kept in one place, side by side
+  await type(left, 'more left. ');
+  await type(right, 'right. ');
+  await until('both are kept', async () => /more left/.test(await kept(left)) && /right/.test(await kept(left)));
+  await context.setOffline(false);
+  const all = await agree(left, right);
+  for (const words of ['more left. ', 'right. ']) assert.equal(all.split(words).length, 2, `${words} stands once in ${all}`);
+});
+
+test('the link to share is copied without the token, and the page says so', async (t) => {
+  const doc = newDoc();
+  const context = await writer('Ada', t);
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  const token = await tokenFor(one, doc);
+  const page = await open(context, one, doc, `#token=${token}`);
+  await page.getByRole('button', { name: 'Copy link' }).click();
+  await page.getByRole('button', { name: 'Copied' }).waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), `${new URL(one).origin}/d/${doc}`);
+  assert.equal(await page.locator('#said').textContent(), 'The link was copied');
+  assert.equal(await page.title(), `${doc} – Weft`);
+});
+
+test('a link whose token is not good says so, and one that grants nothing too', async (t) => {
+  const context = await writer('Eve', t);
+  const page = await context.newPage();
+  await page.goto(`${one}/d/${newDoc()}#token=nonsense`);
+  await page.getByText('The token in this link is not taken any more').waitFor({ timeout: patience });
+  const other = await context.newPage();
+  await other.goto(`${one}/d/${newDoc()}#token=${await tokenFor(one, newDoc())}`);
+  await other.getByRole('heading', { name: 'You have no access to this document' }).waitFor({ timeout: patience });
+  assert.equal(await status(other).textContent(), 'You have no access to this document');
+});
+
+test('everything can be found by its name', async (t) => {
+  const page = await open(await writer('Ada', t), one, newDoc());
+  const bar = page.getByRole('toolbar', { name: 'Formatting' });
+  for (const name of [
+    'Heading',
+    'Bold',
+    'Italic',
+    'Underline',
+    'Strikethrough',
+    'Link',
+    'Numbered list',
+    'Bulleted list',
+    'Checklist',
+    'Quotation',
+    'Code block',
+    'Text colour',
+    'Background colour',
+    'Clear formatting',
+  ]) {
+    assert.equal(await bar.getByRole('button', { name: new RegExp(`^${name}`) }).count(), 1, name);
+  }
+  const nameless = await page.evaluate(() =>
+    [...document.querySelectorAll('button, input, a')]
+      .filter((e) => e.checkVisibility() && !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.querySelector('img[alt]:not([alt=""])')))
+      .map((e) => e.outerHTML),
+  );
+  assert.deepEqual(nameless, []);
+  await page.getByRole('textbox', { name: /^Document/ }).waitFor();
+  await page.getByRole('textbox', { name: 'Your name' }).waitFor();
+});
+
+test('the page fits a telephone', async (t) => {
+  const context = await browser.newContext({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  t.after(() => context.close());
+  for (const path of ['/', `/d/${newDoc()}`]) {
+    const page = await context.newPage();
+    await page.goto(one + path);
+    if (path !== '/') await page.locator('weft-editor .ql-editor').waitFor({ timeout: patience });
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390, path);
+    assert.deepEqual(
+      await page.evaluate(
+        () => [...document.querySelectorAll('button, input')].filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > 391).length,
+      ),
+      0,
+      path,
+    );
+  }
+});
+
+test('a page of another origin embeds the editor in ten lines', { skip: !process.env.WEFT_EMBED && 'WEFT_EMBED names no such page' }, async (t) => {
+  const context = await writer('Ada', t);
+  const page = await context.newPage();
+  page.errors = [];
+  page.on('pageerror', (e) => page.errors.push(String(e)));
+  await page.goto(process.env.WEFT_EMBED);
+  await page.locator('weft-editor .ql-editor').waitFor({ timeout: patience });
+  const words = `embedded ${newDoc()}. `;
+  await type(page, words);
+  await until('it is saved, and the page is told', async () => (await status(page).textContent()) === 'Saved' && (await text(page)).includes(words));
+  const got = await api(two, 'GET', '/v1/docs/handbook', await tokenFor(two, 'handbook'));
+  assert.ok(JSON.stringify(got.content).includes(words));
+  assert.deepEqual(page.errors, []);
+});
+
 test('undo takes back what one wrote oneself, and nothing of others', async (t) => {
   const doc = newDoc();
   const ada = await open(await writer('Ada', t), one, doc);
@@ -186,7 +302,7 @@ test('a page closed with unsaved edits has them when it is opened again', async 
   await context.setOffline(true);
   await type(ada, 'unsaved. ');
   await until('they are on this device', async () => /kept on this device/.test(await status(ada).textContent()));
-  await new Promise((r) => setTimeout(r, 300)); // the write-ahead of the last key
+  await until('the last key is too', async () => (await kept(ada)).includes('unsaved. '));
   await ada.close();
   await context.setOffline(false);
   const again = await open(context, one, doc); // what is kept belongs to the origin
@@ -227,14 +343,18 @@ test('plain text stays plain', async (t) => {
   const doc = newDoc();
   const ada = await open(await writer('Ada', t), one, doc, '?type=text');
   const bob = await open(await writer('Bob', t), two, doc);
-  await type(ada, 'if (a < b) {\n  return "ü😀";\n}');
+  await type(ada, 'if (a < b) {\n');
+  await ada.keyboard.press('Tab');
+  await ada.keyboard.type('return "ü😀";\n}');
+  assert.equal(await ada.locator('.ql-toolbar').count(), 0);
+  assert.match(await ada.locator('weft-editor .ql-editor').evaluate((e) => getComputedStyle(e).fontFamily), /monospace/);
   await agree(ada, bob);
   await ada.locator('weft-editor .ql-editor').press('Control+b');
   await type(ada, ' // end');
   await agree(ada, bob);
   const got = await api(one, 'GET', `/v1/docs/${doc}`, await tokenFor(one, doc));
   assert.equal(got.type, 'text');
-  assert.deepEqual(got.content, [{ insert: 'if (a < b) {\n  return "ü😀";\n} // end' }]);
+  assert.deepEqual(got.content, [{ insert: 'if (a < b) {\n\treturn "ü😀";\n} // end' }]);
 });
 
 test('long bursts from three at once come together', async (t) => {

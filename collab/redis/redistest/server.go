@@ -4,7 +4,9 @@ package redistest
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os/exec"
 	"strconv"
@@ -28,15 +30,26 @@ func Start(tb testing.TB) *Server {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		tb.Skip("Redis is not installed: `make test` installs it, or `apt-get install redis-server`")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	s := &Server{port: l.Addr().(*net.TCPAddr).Port, dir: tb.TempDir()}
-	l.Close()
+	s := &Server{port: freePort(tb), dir: tb.TempDir()}
 	s.Restart(tb)
 	tb.Cleanup(s.Kill)
 	return s
+}
+
+func freePort(tb testing.TB) int {
+	// Below the ports that the system gives to outgoing connections: one of those would be
+	// in the way when the server starts again where it was.
+	for {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+		defer l.Close()
+		return l.Addr().(*net.TCPAddr).Port
+	}
 }
 
 // Addr is the server's host and port.

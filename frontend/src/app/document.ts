@@ -1,5 +1,6 @@
 // A document's page: the editor, a name, and a link to share.
 import './app.css';
+import type { ConnectionState } from '../client';
 import { define, type WeftEditor } from '../element/weft-editor';
 import { remember, rename, user, validId } from './places';
 
@@ -29,9 +30,11 @@ async function devToken(): Promise<string | null> {
 const editor = byId<WeftEditor>('editor');
 const name = byId<HTMLInputElement>('name');
 
-function showNoToken(): void {
+function showNoToken(stale: boolean): void {
   editor.hidden = true;
+  byId('share').hidden = true;
   byId('no-token').hidden = false;
+  byId('stale-token').hidden = !stale;
 }
 
 function provide(): void {
@@ -39,7 +42,7 @@ function provide(): void {
     if (fragment) return fragment;
     const token = await devToken();
     if (token === null) {
-      showNoToken();
+      showNoToken(false);
       throw new Error('no token');
     }
     return token;
@@ -58,6 +61,10 @@ function open(): void {
   editor.setAttribute('doc', doc);
   define();
   provide();
+  editor.addEventListener('weft-state', (e) => {
+    const { error } = (e as CustomEvent<ConnectionState>).detail;
+    if (fragment && error?.code === 'bad_token' && !editor.quill) showNoToken(true); // no other one will come
+  });
   editor.addEventListener('weft-ready', () => {
     remember(doc);
     editor.focus();
@@ -86,6 +93,8 @@ byId('share').addEventListener('click', () => {
 
 if (validId(doc)) open();
 else {
+  document.title = 'No such document – Weft';
   byId('title').textContent = 'No such document';
-  editor.replaceWith('A document’s name has letters, digits and . _ ~ : - and begins with a letter or digit.');
+  for (const node of [editor, byId('share'), name.closest('label')]) node?.remove();
+  byId('no-name').hidden = false;
 }

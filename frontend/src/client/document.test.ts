@@ -187,21 +187,76 @@ test('starts over after replaced: a new client id, the same version, and the edi
   expect([wire().ops(), doc.state.saved, textOf(doc.content)]).toEqual([[], 'saved', '1hi\n']);
 });
 
-test('gives the user the text of an edit that is refused twice', async () => {
+/** The server refuses what is in flight for good, and takes the client in again. */
+async function refuseForGood(): Promise<void> {
+  wire().say({ t: 'error', code: 'bad_op', msg: 'no', seq: 1 });
+  wire().onclose?.({ code: 4400, reason: '' });
+  await vi.advanceTimersByTimeAsync(4000);
+  wire().say({ ...welcome, ops: [] });
+  await rest();
+}
+
+test('never sends refused bytes twice: it goes on without them, and gives the user their text', async () => {
   const doc = join();
   await rest();
   wire().say(hi);
   doc.edit(new Delta().insert('precious'));
   await rest();
-  for (let i = 0; i < 2; i++) {
-    wire().say({ t: 'error', code: 'bad_op', msg: 'no', seq: 1 });
-    wire().onclose?.({ code: 4400, reason: '' });
-    await vi.advanceTimersByTimeAsync(4000);
-    if (i === 0) wire().say({ ...welcome, ops: [] });
+  await refuseForGood();
+  expect(Wire.all.flatMap((w) => w.ops())).toHaveLength(1);
+  expect(doc.state).toMatchObject({ connection: 'open', canWrite: true, saved: 'saved', unsentText: 'precious', error: { code: 'bad_op', final: false } });
+  expect(textOf(doc.content)).toBe('hi\n');
+  doc.edit(new Delta().insert('more'));
+  await rest();
+  const [op] = wire().ops() as { seq: number; d: unknown }[];
+  expect(op).toMatchObject({ seq: 1, d: [{ insert: 'more' }] });
+  wire().say({ t: 'ops', v: 1, ops: [{ c: wire().sent[0]?.client, seq: 1, u: 'ada', d: op?.d }] });
+  expect(doc.state).toMatchObject({ saved: 'saved', unsentText: 'precious' });
+  expect(doc.state.error).toBeUndefined();
+  doc.dismiss();
+  expect(doc.state.unsentText).toBeUndefined();
+});
+
+test('sets a refused edit on top anew where that gives other bytes', async () => {
+  const doc = join();
+  await rest();
+  wire().say(hi);
+  doc.edit(new Delta().insert('h').retain(1).delete(1)); // the same as retaining the h
+  await rest();
+  await refuseForGood();
+  const [one, two] = Wire.all.map((w) => w.ops()[0]?.d);
+  expect(one).toEqual([{ insert: 'h' }, { retain: 1 }, { delete: 1 }]);
+  expect(two).toBeDefined();
+  expect(two).not.toEqual(one);
+  expect(textOf(doc.content)).toBe('hh\n');
+});
+
+test('stops where the server goes on refusing', async () => {
+  const doc = join();
+  await rest();
+  wire().say(hi);
+  for (let i = 0; i < 3; i++) await refuseForGood();
+  expect(doc.state).toMatchObject({ connection: 'closed', canWrite: false, error: { code: 'bad_op', final: true } });
+});
+
+test('splits an edit that is larger than a message, and keeps the whole of it in order', async () => {
+  const doc = join();
+  await rest();
+  wire().say({ ...hi, limits: { ...limits, message: 600 } });
+  const long = Array.from({ length: 200 }, (_, i) => `${i}\ud83d\ude00`).join('');
+  doc.edit(new Delta().insert(long));
+  await rest();
+  let [v, received] = [1, new Delta().insert('hi\n')];
+  for (let seq = 1; doc.state.saved !== 'saved'; seq++) {
+    const op = wire().ops().at(-1) as { seq: number; d: Delta['ops'] };
+    expect(op.seq).toBe(seq);
+    expect(new TextEncoder().encode(JSON.stringify({ t: 'op', v, seq, d: op.d })).length).toBeLessThanOrEqual(600);
+    received = received.compose(new Delta(op.d));
+    wire().say({ t: 'ops', v: v++, ops: [{ c: wire().sent[0]?.client, seq, u: 'ada', d: op.d }] });
     await rest();
   }
-  expect(doc.state).toMatchObject({ connection: 'closed', canWrite: false, unsentText: 'precious', error: { code: 'bad_op', final: true } });
-  expect(textOf(doc.content)).toBe('hi\n');
+  expect(textOf(received)).toBe(`${long}hi\n`);
+  expect(wire().ops().length).toBeGreaterThan(3);
 });
 
 test('an edit beyond the document limit waits, and goes with the next one that makes it smaller', async () => {

@@ -10,7 +10,7 @@ import { adopt, keep, MemoryStorage, openStorage, type Place, restore, type Stor
 
 const presenceEvery = 60;
 const messageEnvelope = 256; // bytes of an op message around its delta
-const strikesAllowed = 2;
+const strikesAllowed = 2; // refusals in a row: one to set the edit on top anew, one to go on without it
 
 /** Joins a document. Events come in later tasks, never before this returns. */
 export function connect(options: Options): WeftDocument {
@@ -35,7 +35,8 @@ export class WeftDocument extends Emitter {
   private greeted = false; // this connection was welcomed
   private closed = false;
   private stopped = false; // for good: nothing will be saved
-  private strikes = 0; // refusals in a row
+  private strikes = 0;
+  private refusedBytes: string | null = null; // of an operation, as JSON: never to be sent again
   private reforming = false;
   private refusedSize = false;
   private refused: string | undefined;
@@ -250,6 +251,7 @@ export class WeftDocument extends Emitter {
 
   private acknowledged(): void {
     this.strikes = 0;
+    this.refusedBytes = null;
     clearTimeout(this.resending);
     if (this.state.error && !this.state.error.final) this.tell({ error: undefined });
   }
@@ -279,19 +281,25 @@ export class WeftDocument extends Emitter {
     else this.tell({});
   }
 
-  /** The server will never take these bytes: set the edit on top anew, and after that give it to the user. */
+  /** The server will never take these bytes: set the edit on top anew, as other bytes; then go on without it; then stop. */
   private refuse(why: Failure | null): void {
-    if (++this.strikes < strikesAllowed) {
-      this.reforming = true;
-      return void this.startOver(true);
-    }
-    const { code, msg } = why ?? { code: 'bad_message', msg: 'the server does not take the edit' };
-    this.refused = (this.refused ?? '') + replica.unsavedText(this.s);
-    this.s = replica.abandon({ ...this.s, client: this.s.client });
+    const error = why ?? { code: 'bad_message', msg: 'the server does not take the edit' };
+    if (this.s.inFlight) this.refusedBytes = JSON.stringify(this.s.inFlight.ops);
+    if (++this.strikes === 1) this.reforming = true;
+    else this.giveUp(error, this.strikes > strikesAllowed);
+    if (this.strikes > strikesAllowed) this.finish();
+    else void this.startOver(true);
+  }
+
+  /** Goes on without the unsaved edits. The user has their text to copy. */
+  private giveUp({ code, msg }: Failure, final = false): void {
+    const text = replica.unsavedText(this.s);
+    if (text) this.refused = (this.refused ?? '') + text;
+    this.s = replica.abandon(this.s);
     this.content = replica.view(this.s);
     this.emit('reset', this.content);
-    this.tell({ error: { code, msg, final: true } });
-    this.finish();
+    this.tell({ error: { code, msg, final } });
+    void this.save();
   }
 
   private finish(): void {
@@ -323,7 +331,10 @@ export class WeftDocument extends Emitter {
   private flush(): void {
     if (this.greeted && this.state.canWrite) {
       const next = replica.send(this.s, this.limits.message - messageEnvelope);
-      if (next !== this.s) {
+      if (this.refusedBytes !== null && next.inFlight && JSON.stringify(next.inFlight.ops) === this.refusedBytes) {
+        this.strikes = strikesAllowed;
+        this.giveUp(this.state.error ?? { code: 'bad_op', msg: 'the server does not take the edit' });
+      } else if (next !== this.s) {
         this.s = next;
         void this.transmit();
       }

@@ -75,7 +75,7 @@ export function inForm(type: DocumentType, content: Delta, edit: Delta): Formed 
   built.chop();
   if (isPlain(type, content, built)) return { delta: built, correction: null };
 
-  const made = content.compose(built);
+  const made = new Delta(content.compose(built).filter((op) => op.insert !== undefined)); // without what reached past the end
   const wanted = wellFormed(type, made);
   if (hasHalf(wanted)) return { delta: null, correction: null };
   const correction = diff(type, made, wanted);
@@ -142,7 +142,6 @@ function splitsPair(content: Delta, index: number): boolean {
 function wellFormed(type: DocumentType, content: Delta): Delta {
   const out = new Delta();
   for (const op of content.ops) {
-    if (op.insert === undefined) continue; // what reached past the end
     if (typeof op.insert !== 'string') {
       if (type === 'rich' && !hidesForbidden(op.insert)) out.push(clean(op));
     } else if (type === 'text') out.insert(op.insert);

@@ -238,6 +238,22 @@ describe('a replica', () => {
     expect(replica.welcome(at('a'), { v: 1, type: 'rich', ops: [], seq: 2 }).lost).toBe(true);
   });
 
+  // Set on top anew, the deletion meets its own former copy, and both are one deletion: nothing of it is to be taken back.
+  test.each([
+    ['waits', (s: replica.State) => s],
+    ['is in flight', (s: replica.State) => replica.send(s)],
+  ])('keeps a deletion whose former copy is stored after all, while it %s anew', (_, onwards) => {
+    const gone = new Delta().delete(2).insert('Z');
+    const sent = replica.send(replica.edit(at('abc'), gone).state);
+    const anew = replica.startOver(sent, 'me11111111111111', true);
+    const s = onwards(replica.welcome(anew, { v: 1, type: 'rich', ops: [], seq: 0, last: ['x', 1] }).state);
+    const step = replica.receive(s, { c: sent.client, seq: 1, u: 'me', d: sent.inFlight?.ops });
+    expect(textOf(replica.view(step.state))).toBe('Zc\n');
+    expect(step.view).toBeNull();
+    const stored = step.state.inFlight ? apply(step.state.content, step.state.inFlight) : step.state.content;
+    expect(textOf(step.state.buffer ? apply(stored, step.state.buffer) : stored)).toBe('Zc\n');
+  });
+
   test('never composes into what is in flight', () => {
     const s = replica.send(replica.edit(at('a'), new Delta().insert('x')).state);
     const typed = replica.edit(s, new Delta().insert('y')).state;

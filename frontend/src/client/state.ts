@@ -45,7 +45,7 @@ export interface State {
   readonly held: Delta | null;
   /** Under which name inFlight went out before starting over; its fate is not known yet. */
   readonly former: Origin | null;
-  /** Operations given up and set on top anew. One that is stored after all is taken back. */
+  /** Operations given up and set on top anew. One that is stored after all has its edit already. */
   readonly ghosts: readonly Origin[];
 }
 
@@ -109,10 +109,9 @@ export function receive(s: State, op: Committed): Step {
   let step: Step;
   if (s.inFlight && op.c === awaited[0] && op.seq === awaited[1]) step = acknowledge(s, s.inFlight, d);
   else if (own) return { state: s, view: null, lost: true };
+  else if (s.ghosts.some(([c, seq]) => c === op.c && seq === op.seq)) step = { state: disown(s, d), view: null };
   else step = rebase(s, d);
-  const state = { ...step.state, content: apply(s.content, d), v: s.v + 1, last: [op.c, op.seq] as const };
-  const ghost = s.ghosts.some(([c, seq]) => c === op.c && seq === op.seq);
-  return ghost ? takeBack({ state, view: step.view }, d.invert(s.content)) : { state, view: step.view };
+  return { state: { ...step.state, content: apply(s.content, d), v: s.v + 1, last: [op.c, op.seq] }, view: step.view };
 }
 
 /** The operation in flight came back. Where it differs, the difference is like a remote operation. */
@@ -137,15 +136,15 @@ function rebase(s: State, remote: Delta): Step {
   return { state: { ...s, inFlight, buffer, held }, view: visible(r) };
 }
 
-/** undo, on the server's content, goes behind what is unsent: the edit that it undoes stands there anew. */
-function takeBack(step: Step, undo: Delta): Step {
-  const s = step.state;
-  if (s.inFlight) undo = s.inFlight.transform(undo, true);
-  if (s.buffer) undo = s.buffer.transform(undo, true);
-  const buffer = join(s.buffer, undo);
-  const held = s.held ? undo.transform(s.held, false) : null;
-  if (s.held) undo = s.held.transform(undo, true);
-  return { state: { ...s, buffer, held }, view: join(step.view, undo) };
+/**
+ * Takes an operation that was given up and set on top anew. It is undone right away, before the buffer, which is not
+ * carried over it: what both copies delete is brought back and deleted again, so nothing of it is left in the buffer. The view
+ * stays as it is. (A difference of contents would be shorter, and would delete and insert anew what others wrote.)
+ */
+function disown(s: State, d: Delta): State {
+  const rest = s.inFlight ? s.inFlight.transform(d, false) : d;
+  const undo = rest.invert(s.inFlight ? apply(s.content, s.inFlight) : s.content);
+  return { ...s, inFlight: s.inFlight && d.transform(s.inFlight, true), buffer: join(undo, s.buffer) };
 }
 
 /** Takes a welcome: the first content, the operations since, or content in their place. */

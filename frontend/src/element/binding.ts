@@ -8,6 +8,7 @@ import { cursorsOf, showsOf } from './quill';
 import { contentToView, fromView, sameView, type Shows, toView } from './view';
 
 const mendAfter = 400; // milliseconds of quiet
+const flagFor = 2000; // milliseconds that a name stands at a cursor after it moved
 
 export class Binding {
   private readonly shows: Shows;
@@ -17,6 +18,7 @@ export class Binding {
   private held: Delta | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private beyondMending = '';
+  private readonly flags = new Map<string, { place: string; timer: ReturnType<typeof setTimeout> }>();
   private readonly off: (() => void)[] = [];
 
   constructor(
@@ -45,6 +47,7 @@ export class Binding {
 
   stop(): void {
     clearTimeout(this.timer);
+    for (const { timer } of this.flags.values()) clearTimeout(timer);
     for (const off of this.off) off();
   }
 
@@ -143,7 +146,23 @@ export class Binding {
       here.add(peer.session);
       cursors.createCursor(peer.session, peer.user.name || peer.user.id, colourOf(peer.user.id));
       cursors.moveCursor(peer.session, peer.cursor);
+      this.flag(peer.session, JSON.stringify(peer.cursor));
     }
-    for (const { id } of cursors.cursors()) if (!here.has(id)) cursors.removeCursor(id);
+    for (const { id } of cursors.cursors()) {
+      if (here.has(id)) continue;
+      cursors.removeCursor(id);
+      clearTimeout(this.flags.get(id)?.timer);
+      this.flags.delete(id);
+    }
+  }
+
+  /** The name stands at a cursor while it moves, so that it is seen and then out of the way. */
+  private flag(session: string, place: string): void {
+    const before = this.flags.get(session);
+    if (before?.place === place) return;
+    clearTimeout(before?.timer);
+    const cursors = cursorsOf(this.quill);
+    cursors.toggleFlag(session, true);
+    this.flags.set(session, { place, timer: setTimeout(() => cursors.toggleFlag(session, false), flagFor) });
   }
 }

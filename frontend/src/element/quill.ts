@@ -47,6 +47,36 @@ const toolbar = [
   ['clean'],
 ];
 
+const mac = /mac|iphone|ipad/i.test(navigator.userAgent);
+const key = (letter: string) => (mac ? ` (⌘${letter})` : ` (Ctrl+${letter})`);
+
+/** What the controls of the toolbar are called, for screen readers and for who points at them. */
+const labels: [selector: string, label: string][] = [
+  ['.ql-header .ql-picker-label', 'Heading'],
+  ['.ql-bold', 'Bold' + key('B')],
+  ['.ql-italic', 'Italic' + key('I')],
+  ['.ql-underline', 'Underline' + key('U')],
+  ['.ql-strike', 'Strikethrough'],
+  ['.ql-link', 'Link' + key('K')],
+  ['.ql-list[value=ordered]', 'Numbered list'],
+  ['.ql-list[value=bullet]', 'Bulleted list'],
+  ['.ql-list[value=check]', 'Checklist'],
+  ['.ql-blockquote', 'Quotation'],
+  ['.ql-code-block', 'Code block'],
+  ['.ql-color .ql-picker-label', 'Text colour'],
+  ['.ql-background .ql-picker-label', 'Background colour'],
+  ['.ql-clean', 'Clear formatting'],
+];
+
+function label(bar: HTMLElement): void {
+  bar.setAttribute('aria-label', 'Formatting');
+  for (const [selector, text] of labels) {
+    const control = bar.querySelector<HTMLElement>(selector);
+    control?.setAttribute('aria-label', text);
+    control?.setAttribute('title', text);
+  }
+}
+
 /** What this editor shows of a document of a type. */
 export function showsOf(type: DocumentType): Shows {
   const scalar = (v: unknown) => v === null || typeof v === 'string' || typeof v === 'number' || typeof v === 'boolean';
@@ -70,6 +100,8 @@ export function makeQuill(host: HTMLElement, type: DocumentType, placeholder: st
       uploader: { mimetypes: [] },
     },
   });
+  const bar = host.parentElement?.querySelector<HTMLElement>('.ql-toolbar');
+  if (bar) label(bar);
   quill.clipboard.addMatcher('img', (node, delta) => (((node as HTMLImageElement).getAttribute('src') ?? '').length > largestPicture ? new Delta() : delta));
   return quill;
 }
@@ -78,6 +110,7 @@ export interface Cursors {
   createCursor(id: string, name: string, color: string): unknown;
   moveCursor(id: string, range: { index: number; length: number } | null): void;
   removeCursor(id: string): void;
+  toggleFlag(id: string, shown: boolean): void;
   cursors(): { id: string }[];
 }
 

@@ -5,7 +5,7 @@ import { connect, type ConnectionState, type Peer, type WeftDocument } from '../
 import { Binding } from './binding';
 import { colourOf, initials } from './colour';
 import { makeQuill } from './quill';
-import { statusOf } from './status';
+import { reasonOf, statusOf } from './status';
 import quillStyle from 'quill/dist/quill.snow.css?inline';
 import ownStyle from './weft-editor.css?inline';
 
@@ -61,6 +61,7 @@ export class WeftEditor extends HTMLElement {
   private faces!: HTMLElement;
   private notice!: HTMLElement;
   private stage!: HTMLElement;
+  private copied = ''; // what was refused, and the user has seen to
   private readonly warn = (e: BeforeUnloadEvent) => {
     const s = this.document?.state;
     if (s && s.saved !== 'saved' && !s.durable) e.preventDefault();
@@ -149,6 +150,7 @@ export class WeftEditor extends HTMLElement {
   }
 
   private show(document: WeftDocument): void {
+    this.stage.replaceChildren();
     const host = make('div', 'weft-page', this.stage);
     this.dataset.type = document.type;
     this.quill = makeQuill(host, document.type, this.getAttribute('placeholder') ?? '');
@@ -184,13 +186,28 @@ export class WeftEditor extends HTMLElement {
     this.say(kind, text);
     this.permit();
     this.showNotice(s);
+    if (!this.quill) this.showReason(s);
     this.dispatchEvent(new CustomEvent('weft-state', { detail: s, bubbles: true, composed: true }));
+  }
+
+  /** Why there is no document here, in its place. */
+  private showReason(s: ConnectionState): void {
+    const reason = reasonOf(s);
+    this.stage.replaceChildren();
+    if (!reason) return;
+    const box = make('div', 'weft-reason', this.stage);
+    make('h2', '', box).textContent = reason.title;
+    make('p', '', box).textContent = reason.text;
+    const again = make('button', '', box);
+    again.type = 'button';
+    again.textContent = 'Try again';
+    again.addEventListener('click', () => this.restart());
   }
 
   /** Edits that cannot be saved are the user's to copy. */
   private showNotice(s: ConnectionState): void {
-    this.notice.hidden = !s.unsentText;
-    if (!s.unsentText) return;
+    this.notice.hidden = !s.unsentText || s.unsentText === this.copied;
+    if (this.notice.hidden || !s.unsentText || this.notice.querySelector('pre')?.textContent === s.unsentText) return;
     this.notice.replaceChildren();
     make('p', '', this.notice).textContent = `Some of what you wrote could not be saved${s.error ? `: ${s.error.msg}` : ''}. Copy it before you go on.`;
     make('pre', '', this.notice).textContent = s.unsentText;
@@ -198,13 +215,20 @@ export class WeftEditor extends HTMLElement {
     copy.type = 'button';
     copy.textContent = 'Copy my text';
     copy.addEventListener('click', () => {
-      void navigator.clipboard.writeText(s.unsentText ?? '').then(() => (copy.textContent = 'Copied'));
+      navigator.clipboard.writeText(s.unsentText ?? '').then(
+        () => (copy.textContent = 'Copied'),
+        () => getSelection()?.selectAllChildren(this.notice.querySelector('pre') ?? this.notice),
+      );
     });
-    if (s.error?.final) return;
     const done = make('button', '', this.notice);
     done.type = 'button';
     done.textContent = 'Dismiss';
-    done.addEventListener('click', () => this.document?.dismiss());
+    done.addEventListener('click', () => {
+      this.copied = s.unsentText ?? '';
+      this.document?.dismiss();
+      this.notice.hidden = true;
+      this.quill?.focus();
+    });
   }
 
   private showFaces(peers: Peer[]): void {
@@ -212,20 +236,26 @@ export class WeftEditor extends HTMLElement {
     this.faces.replaceChildren();
     for (const user of users.slice(0, mostFaces)) {
       const name = user.name || user.id;
-      const face = make('li', 'weft-face', this.faces);
+      const face = make('span', 'weft-face', make('li', '', this.faces));
       face.title = name;
+      face.setAttribute('role', 'img');
+      face.setAttribute('aria-label', name);
       face.style.backgroundColor = colourOf(user.id);
       if (user.picture && /^https?:/.test(user.picture)) {
         const picture = make('img', '', face);
-        picture.alt = name;
+        picture.alt = '';
         picture.referrerPolicy = 'no-referrer';
         picture.src = user.picture;
-      } else {
-        face.textContent = initials(name);
-        face.setAttribute('aria-label', name);
-      }
+      } else face.textContent = initials(name);
     }
-    if (users.length > mostFaces) make('li', 'weft-face weft-more', this.faces).textContent = `+${users.length - mostFaces}`;
+    if (users.length > mostFaces) {
+      const rest = users.slice(mostFaces).map((u) => u.name || u.id);
+      const more = make('span', 'weft-face weft-more', make('li', '', this.faces));
+      more.textContent = `+${rest.length}`;
+      more.title = rest.join(', ');
+      more.setAttribute('role', 'img');
+      more.setAttribute('aria-label', `and ${rest.length} more: ${more.title}`);
+    }
     this.dispatchEvent(new CustomEvent('weft-peers', { detail: peers, bubbles: true, composed: true }));
   }
 }

@@ -122,18 +122,23 @@ runs.insert('\n');
 const typed = new Delta().retain(25_002).insert('x');
 report('Runs/of=rich-text', 1, () => richText.apply(runs, typed));
 
-// Pairs of typing operations, the same ones as in bench_test.go: a character typed or, one time in
-// five, deleted, by two authors at once and by one author in a row. Results are kept for a while, as a server keeps them.
+// Pairs of typing operations, the same ones as in bench_test.go: a character typed or, one time in five, deleted, by
+// two authors at once; and the next key of the first author, one time in seven backspace. Results are kept for a while, as a
+// server keeps them.
 const N = 1024;
 const kept = new Array(N);
-const operation = (k, i) => ({ at: (i * 7919 + k * 4271) % 10_000, deletes: (i + k) % 5 === 0 });
-const inTurn = (i) => ({ at: operation(0, i).at + (i % 3), deletes: i % 7 === 0 });
+const operation = (k, i) => ({ at: 1 + ((i * 7919 + k * 4271) % 10_000), deletes: (i + k) % 5 === 0 });
+function next(i) {
+  const { at, deletes } = operation(0, i);
+  const caret = deletes ? at : at + 1;
+  return i % 7 === 0 ? { at: caret - 1, deletes: true } : { at: caret, deletes: false };
+}
 const asDelta = ({ at, deletes }) => (deletes ? new Delta().retain(at).delete(1) : new Delta().retain(at).insert('x'));
-const asUnicode = ({ at, deletes }) => (at > 0 ? [at] : []).concat(deletes ? [{ d: 1 }] : ['x']);
+const asUnicode = ({ at, deletes }) => [...(at > 0 ? [at] : []), deletes ? { d: 1 } : 'x'];
 function pairs(name, make, transform, compose) {
   const first = Array.from({ length: N }, (_, i) => make(operation(0, i)));
   const second = Array.from({ length: N }, (_, i) => make(operation(1, i)));
-  const then = Array.from({ length: N }, (_, i) => make(inTurn(i)));
+  const then = Array.from({ length: N }, (_, i) => make(next(i)));
   report(`Transform/of=${name}`, N, () => {
     for (let i = 0; i < N; i++) kept[i] = transform(first[i], second[i]);
   });

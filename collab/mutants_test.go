@@ -1,0 +1,125 @@
+package collab
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var plant = flag.Bool("mutants", false, "plant each bug of mutants_test.go, and demand that the simulation finds it")
+
+// A mutant is a bug to be planted: in file, every old becomes new.
+type mutant struct{ name, file, old, new string }
+
+var mutants = []mutant{
+	{"published before it is stored", "commit.go", "	d.do(effAppend{d.head(), ops})", `	var wires [][]byte
+	for i, p := range d.pending[:n] {
+		wires = append(wires, loggedOf(ops[i], p.last).wire)
+	}
+	d.do(effPublish{protocol.AppendOps(nil, d.head(), wires...)})
+	d.do(effAppend{d.head(), ops})`},
+	{"what is stored is taken again", "submit.go", "d.considered(s) // stored: the session's stream has it, or will", "d.rebase(c, s)"},
+	{"a client's row is not learned on another node", "greet.go", "row := d.learn(s.client, ev.row); row.User", "row := ev.row; row.User"},
+	{"an operation that came by the log stays pending", "commit.go", "case p.client == op.client && p.seq == op.seq:", "case p.client == op.client && p.seq < op.seq:"},
+	{"the wrong side of the tie among what is pending", "submit.go", "delta = p.last.Transform(delta, true)", "delta = p.last.Transform(delta, false)"},
+	{"the wrong side of the tie with the log", "submit.go", "op.delta.Transform(c.rebased, true)", "op.delta.Transform(c.rebased, false)"},
+	{"a gap of the bus is ignored", "node.go", `	if m.V > d.head() {
+		d.sync()
+		return
+	}
+	var ops []logged
+	for _, op := range m.Ops[d.head()-m.V:] {`, `	var ops []logged
+	for _, op := range m.Ops[max(0, d.head()-m.V):] {`},
+	{"what the bus repeats is applied again", "node.go", `	if to <= d.head() {
+		return
+	}
+	if m.V > d.head() {
+		d.sync()
+		return
+	}
+	var ops []logged
+	for _, op := range m.Ops[d.head()-m.V:] {`, `	if to < d.head() {
+		return
+	}
+	if m.V > d.head() {
+		d.sync()
+		return
+	}
+	var ops []logged
+	for _, op := range m.Ops {`},
+	{"> became >= at the version of a hello", "greet.go", "case *h.V > d.head():", "case *h.V >= d.head():"},
+	{"<= became < at the version of a client's row", "greet.go", "if row.Version <= v {", "if row.Version < v {"},
+	{"a window is never opened again", "session.go", "	if d.phase == open && s.joined {\n		d.feed(s, nil)\n	}", ""},
+	{"a stored operation does not move its client's row", "commit.go", "	d.clients[op.client] = ClientRow{User: op.user, Seq: op.seq, Version: d.head()}\n", ""},
+	{"a lost compare and swap is tried again without the log", "commit.go", "	d.mustSync = true\n	if errors.Is(err, ErrConflict) {", "	if errors.Is(err, ErrConflict) {"},
+	{"an unknown outcome is taken for a commit", "commit.go", "	case err == nil:\n		d.answered(true)\n		d.committed()", "	case !isVerdict(err):\n		d.answered(true)\n		d.committed()"},
+	{"a snapshot holds what is not stored yet", "commit.go", "d.do(effSnapshot{d.head(), d.content.Clone()})", "d.do(effSnapshot{d.head(), d.tip.Clone()})"},
+	{"another lineage is not noticed", "greet.go", "v > 0 && (last.Client != made.client || last.Seq != made.seq)", "v > 0 && last.Client != made.client && last.Seq != made.seq"},
+	{"a reading does not ask the store", "document.go", "	case evRead:\n		d.await(ev)", "	case evRead:\n		d.judged(ev)"},
+	{"an expired token still enters a batch", "commit.go", "case !d.now.Before(p.expires):", "case !d.now.Before(p.expires.Add(30 * time.Second)):"},
+	{"a lowered role still enters a batch", "commit.go", "case p.role < Write:", "case p.role < Read:"},
+	{"a node that is behind welcomes", "greet.go", "	if ev.head.Version > d.head() {\n		d.await(ev)\n		return\n	}\n", ""},
+	{"what is pending does not follow the batch", "commit.go", "		p.atHead = p.behind\n	}\n	if len", "		p.behind = p.atHead\n	}\n	if len"},
+	{"what is pending does not follow the log", "commit.go", "p.atHead = op.delta.Transform(p.atHead, true)", "_ = op"},
+	{"a session that left is not forgotten", "session.go", "	s.ended = true\n	d.forget(s)\n}\n\nfunc (d *document) forget", "	s.ended = true\n}\n\nfunc (d *document) forget"},
+	{"no snapshot when a document leaves memory", "timer.go", "if d.phase == open && d.head() > d.snapshotted {", "if d.phase == open && d.head() > d.snapshotted+1 {"},
+	{"a part of the log that this node does not have yet is fed", "feed.go", "ops = ops[:int64(len(ops))-over]", "_ = over"},
+	{"the creation on another node is not seen", "document.go", "case !creates && !certain:", "case !creates && !certain && d.draining:"},
+}
+
+var withinSeeds = regexp.MustCompile(`the first failure came within (\d+) simulations`)
+
+// TestPlantedBugsAreFound shows that the simulation can fail: each bug is planted in turn,
+// and must be found within a thousand seeds. A bug whose place is no longer found fails.
+func TestPlantedBugsAreFound(t *testing.T) {
+	for _, m := range mutants {
+		t.Run(strings.ReplaceAll(m.name, " ", "-"), func(t *testing.T) {
+			source, err := os.ReadFile(m.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(source), m.old) {
+				t.Fatalf("%s no longer holds what the bug replaces: %s", m.file, m.old)
+			}
+			if *plant {
+				m.find(t, strings.ReplaceAll(string(source), m.old, m.new))
+			}
+		})
+	}
+}
+
+func (m mutant) find(t *testing.T, source string) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted, overlay := filepath.Join(t.TempDir(), m.file), filepath.Join(t.TempDir(), "overlay.json")
+	if err := os.WriteFile(planted, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	replace, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(here, m.file): planted}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(overlay, replace, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "NothingIsLost", "-sim.seeds", "1000", "-v", ".")
+	out, err := run.CombinedOutput()
+	within := withinSeeds.FindSubmatch(out)
+	switch {
+	case err == nil:
+		t.Errorf("not found in 1000 simulations")
+	case within == nil:
+		t.Errorf("the simulation did not run: %s", out[:min(len(out), 2000)])
+	default:
+		_, how, _ := strings.Cut(string(out), ": seed ")
+		how, _, _ = strings.Cut(how, "\n")
+		t.Logf("found within %s simulations: %s (%.160s)", within[1], m.name, how)
+	}
+}

@@ -1,0 +1,239 @@
+package collab
+
+import (
+	"testing"
+	"time"
+
+	"github.com/weft-collab/weft/collab/protocol"
+	"github.com/weft-collab/weft/ot"
+)
+
+// stage is one document on one node, led by hand: every event is given, every effect looked at.
+type stage struct {
+	t     *testing.T
+	d     *document
+	now   time.Time
+	store *memStore
+	asked []effect
+	sent  map[*session][]string
+	ended map[*session]string
+}
+
+// nobody is a connection that takes everything and tells nothing.
+type nobody struct{}
+
+func (nobody) Send([]byte)               {}
+func (nobody) Close([]byte, int, string) {}
+
+func newStage(t *testing.T, store *memStore) *stage {
+	rules := simRules()
+	rules.limits.OpsPerS = 0 // as many as the test likes
+	s := &stage{t: t, d: newDocument(simDoc, rules), now: time.Unix(1_700_000_000, 0), store: store, sent: map[*session][]string{}, ended: map[*session]string{}}
+	s.take(s.d.begin(s.now))
+	return s
+}
+
+func (s *stage) take(effects []effect) {
+	for _, e := range effects {
+		switch e := e.(type) {
+		case effSend:
+			s.sent[e.s] = append(s.sent[e.s], string(e.frame))
+		case effClose:
+			s.ended[e.s] = e.reason
+		case effDo:
+			e.do()
+		case effPublish, effWarn, effUnload:
+		default:
+			s.asked = append(s.asked, e)
+		}
+	}
+}
+
+func (s *stage) step(ev event) { s.take(s.d.step(s.now, ev)) }
+
+// answer has the store do everything that it was asked, also what follows from that.
+func (s *stage) answer() {
+	for len(s.asked) > 0 {
+		e := s.asked[0]
+		s.asked = s.asked[1:]
+		s.step(ask(s.t.Context(), s.store, simDoc, e))
+	}
+}
+
+// hold takes the next call of the store out, to be answered later.
+func (s *stage) hold() effect {
+	s.t.Helper()
+	if len(s.asked) == 0 {
+		s.t.Fatal("the store is asked nothing")
+	}
+	e := s.asked[0]
+	s.asked = s.asked[1:]
+	return e
+}
+
+func (s *stage) join(client string, role Role, expires time.Time, hello protocol.Hello) *session {
+	hello.Client = client
+	id := Identity{User: "ada", Expires: expires, Docs: map[string]Role{simDoc: role}}
+	session := &session{id: "s" + client + expires.String(), client: client, ident: id, role: role, conn: nobody{}}
+	s.step(evJoin{session, hello})
+	s.answer()
+	return session
+}
+
+func (s *stage) op(session *session, v, seq int64, text string) {
+	s.step(evMessage{session, insert(v, seq, text)})
+}
+
+func bornStore(t *testing.T) *memStore {
+	store := newMemStore()
+	if _, err := store.Create(t.Context(), simDoc, ot.Rich, nil); err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func TestAnOperationSentAgainWithANewerTokenOutlivesTheOlderToken(t *testing.T) {
+	s := newStage(t, bornStore(t))
+	s.answer()
+	first := s.join("c", Write, s.now.Add(time.Second), protocol.Hello{})
+	other := s.join("other", Write, s.now.Add(time.Hour), protocol.Hello{})
+	s.op(other, 0, 1, "y")
+	append1 := s.hold() // the store is at work: what comes now gathers
+	s.op(first, 0, 1, "x")
+	s.step(evLeave{first})
+	second := &session{id: "s2", client: "c", ident: Identity{User: "ada", Expires: s.now.Add(time.Hour)}, role: Write, conn: nobody{}}
+	s.step(evJoin{second, protocol.Hello{Client: "c"}})
+	s.answer()
+	s.op(second, 0, 1, "x")
+	s.now = s.now.Add(2 * time.Second)
+	s.step(ask(t.Context(), s.store, simDoc, append1))
+	s.answer()
+	if row, _ := s.store.Client(t.Context(), simDoc, "c"); row.Seq != 1 {
+		t.Errorf("it is not stored, and its author was told %q, %q", s.sent[second], s.ended[second])
+	}
+}
+
+func TestARejectedCopyIsToldToWhoSentItLast(t *testing.T) {
+	s := newStage(t, bornStore(t))
+	s.answer()
+	first := s.join("c", Write, s.now.Add(time.Second), protocol.Hello{})
+	other := s.join("other", Write, s.now.Add(time.Hour), protocol.Hello{})
+	s.op(other, 0, 1, "y")
+	append1 := s.hold()
+	s.op(first, 0, 1, "x")
+	s.step(evLeave{first})
+	second := &session{id: "s2", client: "c", ident: Identity{User: "ada", Expires: s.now.Add(2 * time.Second)}, role: Write, conn: nobody{}}
+	s.step(evJoin{second, protocol.Hello{Client: "c"}})
+	s.answer()
+	s.op(second, 0, 1, "x")
+	s.now = s.now.Add(3 * time.Second)
+	s.step(ask(t.Context(), s.store, simDoc, append1))
+	s.answer()
+	if s.ended[second] != string(protocol.TokenExpired) {
+		t.Errorf("its author was told %q, %q", s.sent[second], s.ended[second])
+	}
+}
+
+func TestAReadingIsNotOlderThanTheDocumentsCreationElsewhere(t *testing.T) {
+	store := newMemStore()
+	s := newStage(t, store)
+	late := ask(t.Context(), store, simDoc, s.hold()) // asked before the document was made, answered after
+	if _, err := store.Create(t.Context(), simDoc, ot.Rich, nil); err != nil {
+		t.Fatal(err)
+	}
+	var got error
+	answered := false
+	s.step(evRead{func(_ Document, err error) { got, answered = err, true }})
+	s.step(late)
+	s.answer()
+	if !answered || got != nil {
+		t.Errorf("answered %v: %v", answered, got)
+	}
+}
+
+func TestAReadingOfNoDocumentIsAnswered(t *testing.T) {
+	s := newStage(t, newMemStore())
+	var got []error
+	for range 3 {
+		s.step(evRead{func(_ Document, err error) { got = append(got, err) }})
+	}
+	s.answer()
+	if len(got) != 3 || code(got[0]) != protocol.NotFound || code(got[2]) != protocol.NotFound {
+		t.Errorf("answered %v", got)
+	}
+}
+
+func TestAnOperationThatAnotherNodeStoredIsNoErrorWhereTheLogIsFolded(t *testing.T) {
+	store := bornStore(t)
+	for v := range int64(20) {
+		if err := store.Append(t.Context(), simDoc, v, []Operation{{Client: "b", Seq: v + 1, User: "bob", Delta: []byte(`[{"insert":"b"}]`)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := newStage(t, store)
+	s.answer()
+	zero := int64(0)
+	c := s.join("c", Write, s.now.Add(time.Hour), protocol.Hello{V: &zero})
+	s.op(c, 0, 1, "x") // older than the tail: the log is read
+	read := s.hold()
+	if err := store.Append(t.Context(), simDoc, 20, []Operation{{Client: "c", Seq: 1, User: "ada", Delta: []byte(`[{"retain":20},{"insert":"x"}]`)}}); err != nil {
+		t.Fatal(err)
+	}
+	s.step(evHead{Head{Version: 21}})
+	s.answer()
+	log := read.(effLog)
+	s.step(evLog{log.purpose, log.from, nil, ErrGone})
+	s.answer()
+	if why, ended := s.ended[c]; ended {
+		t.Errorf("the session of a stored operation was ended: %s", why)
+	}
+}
+
+func TestAWelcomeThatStopsEarlyNamesTheClientsLastSeqUpToThere(t *testing.T) {
+	store := bornStore(t)
+	add := func(client, user string, seq int64) {
+		head := store.docs[simDoc].meta.Version
+		if err := store.Append(t.Context(), simDoc, head, []Operation{{Client: client, Seq: seq, User: user, Delta: []byte(`[{"insert":"b"}]`)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("c", "ada", 1)
+	for seq := range int64(30) {
+		add("b", "bob", seq+1)
+	}
+	add("c", "ada", 2)
+	for seq := range int64(30) {
+		add("b", "bob", seq+31)
+	}
+	s := newStage(t, store)
+	s.answer()
+	one := int64(1)
+	c := s.join("c", Write, s.now.Add(time.Hour), protocol.Hello{V: &one, Last: &protocol.Origin{Client: "c", Seq: 1}})
+	if len(s.sent[c]) == 0 {
+		t.Fatal("no welcome")
+	}
+	m, err := protocol.DecodeServer([]byte(s.sent[c][0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := m.(*protocol.Welcome); w.Seq != 1 || w.V >= 32 {
+		t.Errorf("welcome at version %d says seq %d, want 1 before version 32", w.V, w.Seq)
+	}
+}
+
+func TestTheStoresEndOfPatienceIsToldAndLetsGo(t *testing.T) {
+	s := newStage(t, bornStore(t))
+	s.answer()
+	c := s.join("c", Write, s.now.Add(time.Hour), protocol.Hello{})
+	s.op(c, 0, 1, "x")
+	for range 200 {
+		if len(s.asked) == 0 {
+			break
+		}
+		s.now = s.now.Add(time.Second)
+		s.step(failed(s.hold()))
+	}
+	if s.ended[c] != string(protocol.Unavailable) || s.d.phase != finished {
+		t.Errorf("the session was told %q and the document is in phase %d", s.ended[c], s.d.phase)
+	}
+}

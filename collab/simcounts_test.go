@@ -1,0 +1,25 @@
+package collab
+
+// What simulations must reach: simOften in each run of 300, and simSeldom, which
+// happens in one of a hundred simulations or fewer, in each of 5,000.
+var (
+	simOften = []string{
+		"bus dropped", "bus repeated", "bus reordered", "bus went down", "bus came back", "published while the bus was away",
+		"a comparison of heads found it behind", "conflict", "store stalled", "store stalled for long", "a call of the store was given up",
+		"store failed before the commit", "store failed after the commit", "store failed at something else",
+		"vanished with an operation in flight", "came back on another node with an operation in flight", "sent twice", "reloaded",
+		"an edit was lost before it was saved", "killed", "died between two effects", "died between the commit and its acknowledgement",
+		"restarted", "drained", "drained to the end", "evicted", "held while it wanted to unload", "a client stopped reading", "window stayed shut", "session ended: slow",
+		"snapshot raced an append", "log compacted", "log compacted under a client that was away", "an append between two calls of a reader",
+		"content with unsent edits", "content without the operation in flight", "a tab was duplicated", "backup restored",
+		"a copy pending on this node", "a copy pending on another node", "rebased over five or more",
+		"content that has the operation in flight", "an operation given up was stored after all", "an append that was given up was carried out",
+		"an append that was given up came too late", "log compacted between two calls", "set on top of another lineage",
+		"token renewed", "a token allows reading alone", "a submission was answered", "a submission sent again was answered",
+		"a submission was given up, to be sent again", "read", "refused: replaced", "refused: bad_version", "refused: rate_limited",
+		"refused: forbidden", "refused: token_expired",
+	}
+	simSeldom = []string{
+		"compared otherwise", "came back after bad_version under the same id", "lost state", "somebody came while it unloaded",
+	}
+)

@@ -1,0 +1,405 @@
+package collab
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weft-collab/weft/collab/protocol"
+)
+
+// simNode is one node: what its Hub holds, its link to the bus, its connections, its clock.
+type simNode struct {
+	w        *world
+	name     string
+	skew     time.Duration // of its clock
+	up       bool
+	unlinked bool // the bus is away
+	draining bool
+	open     *simLoop   // the document, as the hub finds it; nil: not in memory
+	ending   []*simLoop // let go of by the hub, and still held by somebody
+	conns    []*simConn
+	compare  time.Time // when heads are compared with the store
+}
+
+// simLoop does for a document what loop does, one thing at a time.
+type simLoop struct {
+	n      *simNode
+	doc    *document
+	refs   int
+	vacant bool
+	mail   []event     // in their order
+	asked  []*simCall  // calls of the store that are under way
+	done   []event     // what came of them, not yet delivered
+	bus    [][]byte    // messages under way to it
+	heads  []event     // of comparisons
+	rights []*simRight // what the document was told of tokens
+	over   bool
+}
+
+// simCall is a call of the store: it is carried out at some time from then on, and given up after storeTimeout.
+type simCall struct {
+	l           *simLoop
+	e           effect
+	begun, from time.Time
+}
+
+// simRight is what one session or call may do, by its latest token.
+type simRight struct {
+	s       *session
+	client  string
+	role    Role
+	expires time.Time
+}
+
+var errSim = errors.New("the store did not answer")
+
+func (n *simNode) now() time.Time { return n.w.now.Add(n.skew) }
+
+func (n *simNode) loops() []*simLoop {
+	if n.open == nil {
+		return n.ending
+	}
+	return append(n.ending[:len(n.ending):len(n.ending)], n.open)
+}
+
+// acquire, release and unload are the hub's.
+func (n *simNode) acquire() *simLoop {
+	if n.open == nil {
+		if n.draining {
+			return nil
+		}
+		n.open = &simLoop{n: n, doc: newDocument(simDoc, simRules())}
+		n.open.perform(n.open.doc.begin(n.now()))
+		if n.open == nil {
+			return nil // it died of it
+		}
+	}
+	if n.open.doc.unloading {
+		n.w.count("somebody came while it unloaded")
+	}
+	n.open.refs++
+	return n.open
+}
+
+func (l *simLoop) release() {
+	if l.refs--; l.refs == 0 && l.vacant {
+		l.vacant = false
+		l.heads = append(l.heads, evStay{})
+	}
+}
+
+func (l *simLoop) unload() bool {
+	n := l.n
+	if l.refs > 0 {
+		l.vacant = true
+		n.w.count("held while it wanted to unload")
+		if l.doc.phase == finished && n.open == l {
+			n.open, n.ending = nil, append(n.ending, l)
+		}
+		return false
+	}
+	n.w.count("evicted")
+	l.over = true
+	if n.open == l {
+		n.open = nil
+	}
+	n.ending = slices.DeleteFunc(n.ending, func(o *simLoop) bool { return o == l })
+	return true
+}
+
+func (l *simLoop) step(ev event) {
+	if l.n.up && !l.over {
+		l.perform(l.doc.step(l.n.now(), ev))
+		l.checkFed()
+	}
+}
+
+// checkFed: whoever reads gets all that the node has, at once, and no more.
+func (l *simLoop) checkFed() {
+	d := l.doc
+	if l.over || d.phase != open {
+		return
+	}
+	for _, s := range d.list {
+		if s.joined && (s.v > d.head() || s.v < d.head() && s.window() && !s.reading) {
+			l.n.w.fail("%s has sent a session everything up to %d, its window is open, and the head is %d", l.n.name, s.v, d.head())
+		}
+	}
+}
+
+// tick has the clock's events happen.
+func (n *simNode) tick() {
+	if !n.up {
+		return
+	}
+	for _, l := range n.loops() {
+		if next := l.doc.next; !next.IsZero() && !n.now().Before(next) {
+			l.step(evTimer{})
+		}
+		for i := 0; i < len(l.asked); i++ {
+			if c := l.asked[i]; n.w.now.Sub(c.begun) >= storeTimeout {
+				l.asked = slices.Delete(l.asked, i, i+1)
+				i--
+				n.w.count("a call of the store was given up")
+				l.done = append(l.done, failed(c.e))
+				if _, ok := c.e.(effAppend); ok {
+					n.w.late = append(n.w.late, c)
+				}
+			}
+		}
+	}
+	if every := map[bool]time.Duration{false: 3 * time.Second, true: time.Second}[n.unlinked]; n.w.now.Sub(n.compare) >= every {
+		n.compareHeads()
+	}
+}
+
+func (n *simNode) compareHeads() {
+	n.compare = n.w.now
+	if n.open == nil {
+		return
+	}
+	heads, _ := n.w.store.memStore.Heads(context.Background(), []string{simDoc})
+	if h, ok := heads[simDoc]; ok {
+		if h.Version > n.open.doc.head() {
+			n.w.count("a comparison of heads found it behind")
+		}
+		n.open.heads = append(n.open.heads, evHead{h})
+	}
+}
+
+// perform does effects in order; a node may die between any two of them.
+func (l *simLoop) perform(effects []effect) {
+	n := l.n
+	for _, e := range effects {
+		if n.w.fault(1, 4000) {
+			n.w.count("died between two effects")
+			n.die()
+			return
+		}
+		switch e := e.(type) {
+		case effSend:
+			if n.w.tell != nil {
+				n.w.trace("  %s to %s: %s", n.name, e.s.id, e.frame)
+			}
+			e.s.conn.Send(e.frame)
+			if !e.s.window() {
+				n.w.count("window stayed shut")
+			}
+		case effClose:
+			n.w.trace("  %s closes %s: %d %s", n.name, e.s.id, e.code, e.reason)
+			e.s.conn.Close(e.last, e.code, e.reason)
+		case effPublish:
+			n.publish(e.msg)
+		case effDo:
+			e.do()
+		case effWarn:
+			n.warned(e)
+		case effUnload:
+			if l.unload() {
+				return
+			}
+		default:
+			l.start(e)
+		}
+	}
+}
+
+// warned counts what a node warns of; what only a broken engine says is a failure.
+func (n *simNode) warned(e effWarn) {
+	n.w.count("warned: " + e.msg)
+	if strings.Contains(e.msg, "does not apply") || strings.Contains(e.msg, "not to be read") || strings.Contains(e.msg, "tried too often") {
+		n.w.fail("%s: %s: %v", n.name, e.msg, e.err)
+	}
+}
+
+func (l *simLoop) start(e effect) {
+	w := l.n.w
+	c := &simCall{l: l, e: e, begun: w.now, from: w.now}
+	if log, ok := e.(effLog); ok {
+		c.from = c.from.Add(log.after)
+		c.begun = c.from
+	}
+	if a, ok := e.(effAppend); ok {
+		l.judge(a)
+	}
+	switch {
+	case w.fault(1, 60):
+		w.count("store stalled")
+		c.from = w.within(3 * time.Second)
+	case w.fault(1, 400):
+		w.count("store stalled for long")
+		c.from = w.within(15 * time.Second)
+	}
+	l.asked = append(l.asked, c)
+}
+
+// judge holds a batch against what tokens allow at the moment at which it is made.
+func (l *simLoop) judge(a effAppend) {
+	for _, op := range a.ops {
+		allowed := slices.ContainsFunc(l.rights, func(r *simRight) bool {
+			return r.client == op.Client && r.role >= Write && l.n.now().Before(r.expires)
+		})
+		if !allowed {
+			l.n.w.fail("%s: %s/%d enters a batch without a token that allows it", l.n.name, op.Client, op.Seq)
+		}
+	}
+}
+
+// deliver hands an event to the document, and keeps what it says of rights.
+func (l *simLoop) deliver(ev event) {
+	switch ev := ev.(type) {
+	case evJoin:
+		l.rights = append(l.rights, &simRight{ev.s, ev.s.client, ev.s.role, ev.s.ident.Expires})
+	case evSubmit:
+		l.rights = append(l.rights, &simRight{nil, ev.call.client, ev.call.role, ev.call.expires})
+	case evToken:
+		for _, r := range l.rights {
+			if r.s == ev.s && !ev.s.ended && ev.err == nil {
+				r.role, r.expires = ev.id.Role(simDoc), ev.id.Expires
+			}
+		}
+	}
+	l.step(ev)
+}
+
+// works has a node do one thing that is under way.
+func (n *simNode) works() {
+	w := n.w
+	if !n.up {
+		if w.one(10) || w.ending {
+			n.up = true
+			w.count("restarted")
+		}
+		return
+	}
+	if n.draining && len(n.loops()) == 0 {
+		w.count("drained to the end")
+		n.die()
+		return
+	}
+	all := n.loops()
+	if len(all) == 0 {
+		return
+	}
+	kind := w.rng.IntN(5)
+	for i, l := 0, all[w.rng.IntN(len(all))]; i < 5 && !l.works((kind+i)%5); i++ {
+	}
+}
+
+// works has one thing happen, of one kind, and reports whether there was any.
+func (l *simLoop) works(kind int) bool {
+	w := l.n.w
+	switch {
+	case kind == 0 && len(l.bus) > 0:
+		msg := l.bus[0]
+		l.bus = l.bus[1:]
+		l.step(evBus{msg})
+	case kind == 1 && len(l.asked) > 0:
+		i := w.rng.IntN(len(l.asked))
+		c := l.asked[i]
+		if w.now.Before(c.from) {
+			return false
+		}
+		l.asked = slices.Delete(l.asked, i, i+1)
+		l.done = append(l.done, l.ask(c.e))
+	case kind == 2 && len(l.done) > 0:
+		i := w.rng.IntN(len(l.done))
+		ev := l.done[i]
+		l.done = slices.Delete(l.done, i, i+1)
+		l.step(ev)
+	case kind == 3 && len(l.mail) > 0:
+		ev := l.mail[0]
+		l.mail = l.mail[1:]
+		l.deliver(ev)
+	case kind == 4 && len(l.heads) > 0:
+		ev := l.heads[0]
+		l.heads = l.heads[1:]
+		l.step(ev)
+	default:
+		return false
+	}
+	return true
+}
+
+// settles has everything happen that is under way, and reports whether anything did.
+func (n *simNode) settles() (moved bool) {
+	for _, l := range n.loops() {
+		for kind := range 5 {
+			for l.works(kind) {
+				moved = true
+			}
+		}
+	}
+	return moved
+}
+
+// ask carries out a call of the store, or has it fail.
+func (l *simLoop) ask(e effect) event {
+	w := l.n.w
+	if _, ok := e.(effAppend); ok && w.fault(1, 25) {
+		if w.one(2) {
+			w.count("store failed before the commit")
+			return evStored{errSim}
+		}
+		if ev := ask(context.Background(), w.store, simDoc, e).(evStored); ev.err != nil {
+			return ev
+		}
+		w.count("store failed after the commit")
+		return evStored{errSim}
+	}
+	if w.fault(1, 80) {
+		w.count("store failed at something else")
+		return failed(e)
+	}
+	ev := ask(context.Background(), w.store, simDoc, e)
+	if ev, ok := ev.(evStored); ok && errors.Is(ev.err, ErrConflict) {
+		w.count("conflict")
+	}
+	return ev
+}
+
+// failed is what comes of a call that the store did not answer.
+func failed(e effect) event {
+	switch e := e.(type) {
+	case effLoad:
+		return evLoaded{err: errSim}
+	case effCreate:
+		return evCreated{err: errSim}
+	case effGreet:
+		return evGreeted{s: e.s, err: errSim}
+	case effRow:
+		return evRow{call: e.call, err: errSim}
+	case effLog:
+		return evLog{e.purpose, e.from, nil, errSim}
+	case effAppend:
+		return evStored{errSim}
+	case effSnapshot:
+		return evSnapshotted{e.version, errSim}
+	}
+	panic("collab: unknown effect")
+}
+
+// carriesOut has the store do what it was asked long ago, when nobody waits for it any more.
+func (w *world) carriesOut(c *simCall) {
+	a := c.e.(effAppend)
+	if err := w.store.Append(context.Background(), simDoc, a.head, a.ops); err == nil {
+		w.count("an append that was given up was carried out")
+	} else {
+		w.count("an append that was given up came too late")
+	}
+}
+
+// serves reports whether the node takes connections.
+func (n *simNode) serves() bool { return n.up && !n.draining }
+
+var _ Conn = (*simConn)(nil)
+
+// identity is what the token says that a client shows.
+func (w *world) identity(user string, role Role) Identity {
+	return Identity{User: user, Name: strings.ToUpper(user), Expires: w.now.Add(w.life), Docs: map[string]Role{simDoc: role}}
+}
+
+var simLimits = protocol.Limits{Message: 1 << 20, Attributes: 4096, Presence: 2048}

@@ -1,0 +1,244 @@
+package collab
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/weft-collab/weft/collab/protocol"
+	"github.com/weft-collab/weft/ot"
+)
+
+const (
+	simDoc        = "d"
+	simOperations = 200
+)
+
+// world is a whole system in one thread: nodes, their store and bus, clients and
+// everything that can go wrong between them, drawn from one seed.
+type world struct {
+	seed uint64
+	rng  *rand.Rand
+	tell func(string, ...any) // nil: in silence
+
+	now     time.Time
+	typ     ot.Type
+	life    time.Duration // of a token
+	store   *simStore
+	referee *referee
+	nodes   []*simNode
+	clients []*simClient
+	bot     *simBot
+	reads   []*simRead
+	late    []*simCall // calls of the store whose callers have given up, and that may still be carried out
+	backup  *memDoc
+
+	restores, duplicates bool // whether these may happen at all
+	hasty                bool // clients start over at every bad_version
+
+	epoch  int // how often a backup was restored
+	shared map[string]bool
+	marks  int // edits made
+	sent   int // operations sent, not counting again
+	counts map[string]int
+	ending bool // no more faults: everything is to come to rest
+	failed string
+	moot   bool // what happened cannot be judged
+}
+
+func newWorld(seed uint64, tell func(string, ...any)) *world {
+	w := &world{
+		seed: seed, tell: tell, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0).UTC(),
+		typ: ot.Rich, life: 24 * time.Hour, counts: map[string]int{}, shared: map[string]bool{},
+	}
+	w.referee = newReferee(w)
+	w.store = &simStore{newMemStore(), w}
+	w.store.now = func() time.Time { return w.now }
+	skew := time.Duration(0)
+	switch w.rng.IntN(4) {
+	case 0:
+		skew = 10 * time.Minute
+	case 1:
+		skew = time.Second
+		w.life = time.Duration(5+w.rng.IntN(30)) * time.Second
+	}
+	w.restores, w.duplicates, w.hasty = w.one(6), w.one(6), w.one(8)
+	if w.one(5) {
+		w.typ = ot.Text
+	}
+	for i := range 3 {
+		n := &simNode{w: w, name: fmt.Sprintf("node%d", i), up: true}
+		if skew > 0 {
+			n.skew = time.Duration(w.rng.Int64N(2*int64(skew))) - skew
+		}
+		w.nodes = append(w.nodes, n)
+	}
+	for i := range 5 {
+		c := &simClient{w: w, name: fmt.Sprintf("client%d", i), reader: i == 4}
+		c.user = c.name
+		c.id = w.draw()
+		c.save()
+		w.clients = append(w.clients, c)
+	}
+	w.bot = &simBot{w: w, id: w.draw(), user: "bot"}
+	return w
+}
+
+func (w *world) fail(format string, args ...any) {
+	if w.failed == "" {
+		w.failed = fmt.Sprintf("seed %d: ", w.seed) + fmt.Sprintf(format, args...) +
+			fmt.Sprintf("\n  again: go test ./collab -run NothingIsLost -sim.from %d -sim.seeds 1 -v", w.seed)
+		w.trace("FAILED: %s", w.failed)
+	}
+}
+
+func (w *world) trace(format string, args ...any) {
+	if w.tell != nil {
+		w.tell("%s "+format, append([]any{w.now.Format("04:05.000")}, args...)...)
+	}
+}
+
+func (w *world) count(what string) {
+	if w.counts[what]++; w.tell != nil {
+		w.trace("* %s", what)
+	}
+}
+func (w *world) one(of int) bool        { return w.rng.IntN(of) == 0 }
+func (w *world) fault(one, of int) bool { return !w.ending && w.rng.IntN(of) < one }
+func (w *world) draw() string           { return fmt.Sprintf("c%016x", w.rng.Uint64()) }
+func (w *world) node() *simNode         { return w.nodes[w.rng.IntN(len(w.nodes))] }
+func (w *world) over() bool             { return w.failed != "" || w.moot }
+func (w *world) within(d time.Duration) time.Time {
+	return w.now.Add(time.Duration(w.rng.Int64N(int64(d))))
+}
+
+func simRules() rules {
+	return rules{
+		limits: protocol.Limits{Message: 1 << 20, Document: 1 << 20, Attributes: 4096, OpsPerS: 1, Presence: 2048}, sessions: 100, batch: 4,
+		snapshotEvery: 16, idleAfter: 2 * time.Second, slowAfter: 10 * time.Second, storeAfter: 20 * time.Second,
+		tellEvery: time.Second, announceEvery: 10 * time.Second, forgetAfter: 25 * time.Second, tailOps: 12, loadedOps: 6,
+	}
+}
+
+// step has one thing happen, anywhere.
+func (w *world) step() {
+	w.passes(time.Duration(w.rng.IntN(20)) * time.Millisecond)
+	if w.one(300) {
+		w.passes(time.Duration(w.rng.IntN(4000)) * time.Millisecond)
+	}
+	switch r := w.rng.IntN(100); {
+	case r < 24:
+		w.clients[w.rng.IntN(len(w.clients))].acts()
+	case r < 60:
+		w.connMoves()
+	case r < 96:
+		w.node().works()
+	case r < 98:
+		w.callsByHTTP()
+	case w.one(2):
+		w.faults()
+	}
+}
+
+func (w *world) passes(d time.Duration) {
+	w.now = w.now.Add(d)
+	for _, n := range w.nodes {
+		n.tick()
+	}
+	for i := 0; i < len(w.late); i++ {
+		if c := w.late[i]; !w.now.Before(c.from) {
+			w.late = append(w.late[:i], w.late[i+1:]...)
+			w.carriesOut(c)
+			i--
+		}
+	}
+}
+
+// connMoves has one frame cross one connection.
+func (w *world) connMoves() {
+	n := 0
+	for _, node := range w.nodes {
+		n += len(node.conns)
+	}
+	if n == 0 {
+		return
+	}
+	at := w.rng.IntN(n)
+	for range n {
+		c := w.conn(at)
+		toServer := w.one(2)
+		if c.moves(toServer) || c.moves(!toServer) {
+			return
+		}
+		at = (at + 1) % n
+	}
+}
+
+func (w *world) conn(at int) *simConn {
+	for _, node := range w.nodes {
+		if at < len(node.conns) {
+			return node.conns[at]
+		}
+		at -= len(node.conns)
+	}
+	return nil
+}
+
+// rest lets everything come to rest, without faults.
+func (w *world) rest() {
+	w.ending, w.life = true, 24*time.Hour
+	for _, n := range w.nodes {
+		n.linked(true)
+	}
+	for range 20_000 {
+		for range 16 {
+			w.step()
+			if w.over() {
+				return
+			}
+		}
+		if w.still() {
+			return
+		}
+	}
+	for _, c := range w.clients {
+		w.trace("%s", c)
+	}
+	w.fail("it does not come to rest: %v, bot %+v", w.clients, *w.bot)
+}
+
+// still reports whether every client has everything, and nothing of anyone is unsent.
+func (w *world) still() bool {
+	head := w.referee.head()
+	for _, c := range w.clients {
+		if c.conn == nil || c.conn.closed || !c.conn.welcomed || c.flying || len(c.buffer) > 0 || c.v != head || len(c.conn.toClient) > 0 {
+			return false
+		}
+		if c.conn.role != c.role() || c.conn.expires.Sub(w.now) < time.Hour {
+			return false
+		}
+	}
+	for _, n := range w.nodes {
+		if !n.up {
+			return false
+		}
+	}
+	return w.bot.call == nil && !w.bot.unsent && len(w.late) == 0 && len(w.reads) == 0
+}
+
+// calm lets time go by, in which everything that is under way arrives and nobody does anything.
+func (w *world) calm(d time.Duration) {
+	for ; d > 0 && !w.over(); d -= 500 * time.Millisecond {
+		w.passes(500 * time.Millisecond)
+		for moved := true; moved && !w.over(); {
+			moved = false
+			for _, n := range w.nodes {
+				for _, c := range append([]*simConn(nil), n.conns...) {
+					moved = c.moves(true) || moved
+					moved = c.moves(false) || moved
+				}
+				moved = n.settles() || moved
+			}
+		}
+	}
+}
