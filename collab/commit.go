@@ -233,7 +233,11 @@ func (d *document) readLog() {
 	d.work, d.wantSync, d.syncedLast = syncing, false, true
 	d.judging = append(d.judging, d.waiting...)
 	d.waiting = nil
-	d.do(effLog{purpose: logPurpose{kind: toSync}, from: d.head(), limit: d.rules.tailOps, maxBytes: frameBytes, after: d.backoff})
+	after := d.backoff
+	if d.behind { // what others write meanwhile must not be faster than this
+		after = 0
+	}
+	d.do(effLog{purpose: logPurpose{kind: toSync}, from: d.head(), limit: d.rules.tailOps, maxBytes: frameBytes, after: after})
 }
 
 func (d *document) logRead(ev evLog) {
@@ -260,7 +264,7 @@ func (d *document) synced(ev evLog) {
 		d.broken("the log does not go on from this node's version", errors.Join(ev.err, err))
 		return
 	case ev.err != nil:
-		d.mustSync = true
+		d.mustSync, d.behind = true, false
 		d.stumble("the log could not be read; it is tried again", ev.err)
 		return
 	}
@@ -269,10 +273,10 @@ func (d *document) synced(ev evLog) {
 		return
 	}
 	if len(ops) >= d.rules.tailOps || bytesOf(ops) >= frameBytes/2 {
-		d.mustSync = true // there is more
+		d.mustSync, d.behind = true, true
 		return
 	}
-	d.mustSync = false
+	d.mustSync, d.behind = false, false
 	judging := d.judging
 	d.judging = nil
 	for _, ev := range judging {

@@ -59,6 +59,7 @@ type document struct {
 	judging      []event       // wait for the sync that is under way
 	wantSync     bool          // the log is to be read when the store is free
 	mustSync     bool          // and before anything is appended: an outcome is unknown
+	behind       bool          // the last reading of the log did not reach its end
 	syncedLast   bool          // the last work was a sync: an append has its turn
 	appendFailed bool          // the last append had an unknown outcome
 	failing      time.Time     // since when the store has not answered

@@ -237,3 +237,35 @@ func TestTheStoresEndOfPatienceIsToldAndLetsGo(t *testing.T) {
 		t.Errorf("the session was told %q and the document is in phase %d", s.ended[c], s.d.phase)
 	}
 }
+
+// A node that has fallen behind while the store was away reads on without a pause, else
+// nodes that write meanwhile could be faster than it reads.
+func TestCatchingUpWithTheStoreWaitsOnceAndNotBetweenReadings(t *testing.T) {
+	store := bornStore(t)
+	s := newStage(t, store)
+	s.answer()
+	c := s.join("c", Write, s.now.Add(time.Hour), protocol.Hello{})
+	s.op(c, 0, 1, "x")
+	for range 5 { // the append, and then the readings of the log
+		s.now = s.now.Add(time.Second)
+		s.step(failed(s.hold()))
+	}
+	most := s.d.rules.tailOps
+	for n := range int64(2*most + 1) {
+		op := Operation{Client: "another", Seq: n + 1, User: "bob", At: s.now, Delta: ot.New().Insert("y").AppendJSON(nil)}
+		if err := store.Append(t.Context(), simDoc, n, []Operation{op}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for reading := range 3 {
+		e, ok := s.hold().(effLog)
+		if !ok || (e.after > 0) != (reading == 0) {
+			t.Fatalf("reading %d from version %d waits for %v", reading, e.from, e.after)
+		}
+		s.step(ask(t.Context(), store, simDoc, e))
+	}
+	s.answer()
+	if head := s.d.head(); head != int64(2*most+2) {
+		t.Errorf("the document is at version %d", head)
+	}
+}

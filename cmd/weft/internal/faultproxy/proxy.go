@@ -41,7 +41,7 @@ type Proxy struct {
 // link is one connection.
 type link struct {
 	client, server net.Conn
-	swallow        bool        // the server's side is gone, and the client is not told
+	swallow        atomic.Bool // the server's side is gone, and the client is not told
 	deaf           atomic.Bool // at the server's next word the connection ends
 	ended          chan struct{}
 	once           sync.Once
@@ -88,10 +88,10 @@ func (p *Proxy) Set(m Mode) {
 	p.changed = make(chan struct{})
 	for l := range p.links {
 		switch {
-		case m == Refuse, l.swallow:
+		case m == Refuse, l.swallow.Load():
 			l.reset()
 		case m == HalfOpen:
-			l.swallow = true
+			l.swallow.Store(true)
 			l.server.Close()
 		}
 	}
@@ -134,7 +134,7 @@ func (p *Proxy) accept() {
 func (p *Proxy) serve(client net.Conn) {
 	l := &link{client: client, ended: make(chan struct{})}
 	if mode, _ := p.state(); mode == HalfOpen {
-		l.swallow = true
+		l.swallow.Store(true)
 	}
 	server, err := net.Dial("tcp", p.to)
 	if err != nil {
@@ -150,7 +150,7 @@ func (p *Proxy) serve(client net.Conn) {
 	}
 	p.links[l] = true
 	p.mu.Unlock()
-	if l.swallow {
+	if l.swallow.Load() {
 		server.Close()
 	}
 	defer func() {
@@ -201,10 +201,7 @@ func (p *Proxy) carry(l *link, from, to net.Conn, sprung func([]byte) (cut, forw
 			}
 		}
 		if err != nil {
-			p.mu.Lock()
-			quiet := l.swallow
-			p.mu.Unlock()
-			if quiet { // the client is not told
+			if l.swallow.Load() { // the client is not told
 				<-l.ended
 			} else {
 				half(to)
@@ -219,7 +216,7 @@ func (p *Proxy) write(l *link, to net.Conn, pieces <-chan []byte) {
 	for piece := range pieces {
 		for waited := false; ; {
 			mode, changed := p.state()
-			if mode == BlackHole || l.swallow && mode == HalfOpen {
+			if mode == BlackHole || l.swallow.Load() && mode == HalfOpen {
 				select {
 				case <-changed:
 					continue
@@ -240,10 +237,7 @@ func (p *Proxy) write(l *link, to net.Conn, pieces <-chan []byte) {
 			break
 		}
 		if _, err := to.Write(piece); err != nil {
-			p.mu.Lock()
-			quiet := l.swallow
-			p.mu.Unlock()
-			if !quiet {
+			if !l.swallow.Load() {
 				l.reset()
 			}
 			return
