@@ -33,6 +33,8 @@ type config struct {
 	connections, sessions, perUser                          int
 	messageLimit, documentLimit, attributesLimit, opsPerS   int
 	presenceLimit, componentsLimit                          int
+	opsPerDocument                                          int
+	presenceEvery                                           time.Duration
 	echoTest                                                bool
 	drain, idleAfter                                        time.Duration
 	retention                                               days
@@ -86,6 +88,8 @@ func (c *config) serveFlags(f *pflag.FlagSet) {
 	f.IntVar(&c.documentLimit, "max-document", limits.Document, "UTF-16 units of a document")
 	f.IntVar(&c.attributesLimit, "max-attributes", limits.Attributes, "bytes of the attributes, or the embed, of one component")
 	f.IntVar(&c.opsPerS, "max-ops-per-second", limits.OpsPerS, "operations a second of one user in one document")
+	f.IntVar(&c.opsPerDocument, "max-ops-per-document", 0, "operations a second of all users of one document on this node; by default 50 times those of one user")
+	f.DurationVar(&c.presenceEvery, "presence-every", 40*time.Millisecond, "least time between two tidings of who is where in a document; what happens between them is told as one")
 	f.IntVar(&c.presenceLimit, "max-presence", limits.Presence, "bytes of a presence state")
 	f.Var(&c.retention, "retention", "how long single operations are kept before they are folded into a snapshot: 30d, 12h; 0 for ever")
 	f.IntVar(&c.componentsLimit, "max-components", limits.Components, "components of an operation")
