@@ -60,7 +60,7 @@ fuzz: build ## the fuzz targets, FUZZTIME each (10m), and the laws and mutated f
 	  go test -run xxx -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./$$pkg; \
 	done
 	go test -timeout 0 -v ./ot -ot.cases 1000000 -ot.vectors 200000 -ot.exhaustive 3
-	go test -timeout 0 -v ./collab -run MutatedFrames -fuzz.frames 10000000
+	go test -timeout 0 -v ./collab/websocket -run MutatedFrames -fuzz.frames 10000000
 
 mutants: $(MODULES) ## bugs planted in ot and in the engine, of which the tests must catch each
 	go test -timeout 0 -v -run Planted ./ot -ot.mutants
