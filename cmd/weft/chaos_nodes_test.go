@@ -57,7 +57,7 @@ func (s *system) withoutRedis(t *testing.T) {
 			at := func(p int) time.Duration {
 				return delays[min(len(delays)*p/100, len(delays)-1)].Round(time.Millisecond)
 			}
-			t.Logf("%s: of %d edits half reached the other node within %v, nine tenths within %v, all within %v", c.name, len(delays), at(50), at(90), at(100))
+			t.Logf("%s: of %d edits half reached the other node within %v, nine tenths within %v, 99 of 100 within %v, all within %v", c.name, len(delays), at(50), at(90), at(99), at(100))
 		}
 		s.heal()
 	}

@@ -68,9 +68,9 @@ func faults() []scenario {
 				s.redis.Do(t, "CLIENT KILL TYPE pubsub")
 			}
 		}},
-		{name: "the reply to COMMIT is lost", rounds: times(6, 200), fault: func(t *testing.T, s *system, round int) {
-			// The commit has happened, or, in every tenth round, never reaches the server; the node cannot tell.
-			sprung := s.backs[round%len(s.backs)].CutAt([]byte("COMMIT\x00"), round%10 != 9)
+		{name: "the reply to COMMIT is lost", rounds: times(10, 200), fault: func(t *testing.T, s *system, round int) {
+			// The commit has happened, or, in every fifth round, never reaches the server; the node cannot tell.
+			sprung := s.backs[round%len(s.backs)].CutAt([]byte("COMMIT\x00"), round%5 != 4)
 			select {
 			case <-sprung:
 			case <-time.After(time.Minute):

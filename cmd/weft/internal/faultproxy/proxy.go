@@ -133,9 +133,6 @@ func (p *Proxy) accept() {
 
 func (p *Proxy) serve(client net.Conn) {
 	l := &link{client: client, ended: make(chan struct{})}
-	if mode, _ := p.state(); mode == HalfOpen {
-		l.swallow.Store(true)
-	}
 	server, err := net.Dial("tcp", p.to)
 	if err != nil {
 		reset(client)
@@ -148,11 +145,12 @@ func (p *Proxy) serve(client net.Conn) {
 		l.reset()
 		return
 	}
-	p.links[l] = true
-	p.mu.Unlock()
-	if l.swallow.Load() {
+	p.links[l] = true // from here on, Set sees to it
+	if p.mode == HalfOpen {
+		l.swallow.Store(true)
 		server.Close()
 	}
+	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
 		delete(p.links, l)

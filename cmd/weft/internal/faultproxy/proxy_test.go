@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -159,6 +160,22 @@ func TestAConnectionIsCutAtASign(t *testing.T) {
 		<-sprung
 		if got, err := dial().ask("COMMIT", long); got != "COMMIT\n" || err != nil {
 			t.Errorf("once only: %q %v", got, err)
+		}
+	}
+}
+
+// A connection that opens just as the mode changes does not keep to a mode that has passed.
+func TestAConnectionThatOpensDuringAChangeFollowsIt(t *testing.T) {
+	p, dial := start(t)
+	for i := range 300 {
+		p.Set(faultproxy.HalfOpen)
+		c := dial() // the proxy takes it some microseconds later
+		for began := time.Now(); time.Since(began) < time.Duration(i)*time.Microsecond; {
+			runtime.Gosched()
+		}
+		p.Set(faultproxy.Pass)
+		if got, err := c.ask("a", long); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("after %d µs: neither ended nor answered: %q", i, got)
 		}
 	}
 }
