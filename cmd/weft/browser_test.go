@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,17 +27,18 @@ func embedding(t *testing.T) (page *httptest.Server, at func(node string)) {
 	if len(html) == 0 || len(html) > 10 {
 		t.Fatalf("the README's page has %d lines, not ten at most", len(html))
 	}
-	var node string
+	var node atomic.Value // it is named while browsers may ask already
+	node.Store("")
 	page = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/my-weft-token" {
 			_, _ = io.WriteString(w, token(t, "ada", time.Hour, "handbook=write"))
 			return
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, "<!doctype html>\n"+strings.ReplaceAll(strings.Join(html, "\n"), "https://weft.example.com", node))
+		_, _ = io.WriteString(w, "<!doctype html>\n"+strings.ReplaceAll(strings.Join(html, "\n"), "https://weft.example.com", node.Load().(string)))
 	}))
 	t.Cleanup(page.Close)
-	return page, func(url string) { node = url }
+	return page, func(url string) { node.Store(url) }
 }
 
 // browsers runs the browser tests against nodes.

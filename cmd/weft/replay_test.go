@@ -63,7 +63,7 @@ func TestReplayWaitsForEveryAuthor(t *testing.T) {
 }
 
 func TestReplayGoesOnWhereItIsSlowed(t *testing.T) {
-	s := startServer(t, func(c *config) { c.opsPerS = 20 })
+	s := startServer(t, func(c *config) { c.opsPerS = 4 })
 	out, err := weft(t, "replay", "testdata/two.json", "--quiet", "--batch", "10", "--url", s.URL, "--jwt-secret", testSecret)
 	if err != nil || !strings.Contains(out, "--max-ops-per-second") {
 		t.Errorf("%v\n%s", err, out)
