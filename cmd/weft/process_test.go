@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -426,6 +427,25 @@ func TestHelpShowsEveryFlagWithItsVariable(t *testing.T) {
 	} {
 		if !regexp.MustCompile(`--[a-z-]+ .*\[WEFT_` + name + `\]`).Match(out) {
 			t.Errorf("WEFT_%s is not in the help", name)
+		}
+	}
+}
+
+// Whoever opens a connection and does not say what for is not waited for.
+func TestAHandshakeThatDoesNotComeIsGivenUp(t *testing.T) {
+	node := startProcess(t, freeAddr(t), "WEFT_DATA_DIR="+t.TempDir(), "WEFT_JWT_SECRET="+testSecret)
+	for _, said := range []string{"", "GET /v1/docs/one/ws HTTP/1.1\r\nHost: x\r\nUpgrade: web"} {
+		conn, err := net.Dial("tcp", node.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write([]byte(said)); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(2 * time.Minute))
+		if answer, err := io.ReadAll(conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("after %q the server waits for ever (%q)", said, answer)
 		}
 	}
 }
