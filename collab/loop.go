@@ -69,11 +69,11 @@ func (l *loop) ring() {
 }
 
 // credit notes written frames; it never blocks. Many become one event.
-func (l *loop) credit(s *session, bytes int) {
+func (l *loop) credit(s *session, frames, bytes int) {
 	l.mu.Lock()
 	for i := range l.credits {
 		if c := &l.credits[i]; c.s == s {
-			c.frames++
+			c.frames += frames
 			c.bytes += bytes
 			l.mu.Unlock()
 			return
@@ -82,7 +82,7 @@ func (l *loop) credit(s *session, bytes int) {
 			break
 		}
 	}
-	l.credits = append(l.credits, evCredit{s, 1, bytes})
+	l.credits = append(l.credits, evCredit{s, frames, bytes})
 	l.mu.Unlock()
 	l.ring()
 }
