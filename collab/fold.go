@@ -67,7 +67,7 @@ func fold(ctx context.Context, store Store, doc string, before time.Time, progre
 			}
 		}
 		for _, op := range ops[:old] {
-			delta, err := ot.Decode(op.Delta)
+			delta, err := ot.DecodeCommitted(op.Delta)
 			if err == nil {
 				err = content.Apply(delta)
 			}

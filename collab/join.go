@@ -79,7 +79,15 @@ func (s *Session) Receive(ctx context.Context, m protocol.ClientMessage) {
 // Sent says that a frame of so many bytes was written. It never blocks.
 func (s *Session) Sent(bytes int) {
 	if s.loop != nil {
-		s.loop.credit(s.s, bytes)
+		s.loop.credit(s.s, 1, bytes)
+	}
+}
+
+// Progress says that some of a frame was written, and that more of it is to come: the client
+// is not one that has stopped. It never blocks.
+func (s *Session) Progress() {
+	if s.loop != nil {
+		s.loop.credit(s.s, 0, 0)
 	}
 }
 

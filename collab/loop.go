@@ -69,11 +69,11 @@ func (l *loop) ring() {
 }
 
 // credit notes written frames; it never blocks. Many become one event.
-func (l *loop) credit(s *session, bytes int) {
+func (l *loop) credit(s *session, frames, bytes int) {
 	l.mu.Lock()
 	for i := range l.credits {
 		if c := &l.credits[i]; c.s == s {
-			c.frames++
+			c.frames += frames
 			c.bytes += bytes
 			l.mu.Unlock()
 			return
@@ -82,7 +82,7 @@ func (l *loop) credit(s *session, bytes int) {
 			break
 		}
 	}
-	l.credits = append(l.credits, evCredit{s, 1, bytes})
+	l.credits = append(l.credits, evCredit{s, frames, bytes})
 	l.mu.Unlock()
 	l.ring()
 }
@@ -332,7 +332,7 @@ func contentAt(ctx context.Context, store Store, meta Meta, v int64) (from int64
 func contentFrom(ctx context.Context, store Store, meta Meta, snap Snapshot, v int64) (*ot.Document, error) {
 	content := ot.NewDocument(meta.Type)
 	if snap.Content != nil {
-		delta, err := ot.Decode(snap.Content)
+		delta, err := ot.DecodeCommitted(snap.Content)
 		if err != nil {
 			return nil, err
 		}
@@ -349,7 +349,7 @@ func contentFrom(ctx context.Context, store Store, meta Meta, snap Snapshot, v i
 			return nil, errors.New("the log ends before the version that the store names")
 		}
 		for _, op := range ops {
-			delta, err := ot.Decode(op.Delta)
+			delta, err := ot.DecodeCommitted(op.Delta)
 			if err == nil {
 				err = content.Apply(delta)
 			}

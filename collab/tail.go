@@ -26,7 +26,7 @@ type logged struct {
 }
 
 func newLogged(op Operation) (logged, error) {
-	d, err := ot.Decode(op.Delta)
+	d, err := ot.DecodeCommitted(op.Delta)
 	if err != nil {
 		return logged{}, fmt.Errorf("operation %s/%d of the log: %w", op.Client, op.Seq, err)
 	}

@@ -2,12 +2,13 @@ package ot
 
 import (
 	"bytes"
+	"math"
 	"strconv"
 )
 
 // Bounds of what Decode takes.
 const (
-	MaxComponents = 10_000 // components of a delta
+	MaxComponents = 10_000 // components of a delta that a client makes
 	MaxDepth      = 16     // objects and arrays inside one another, in an attribute or embed
 	maxLength     = 1<<53 - 1
 )
@@ -16,8 +17,15 @@ const (
 // component, lengths from 1 to 2⁵³−1, the form of quill-delta's own builder, no half
 // surrogate pairs, no duplicate or unknown keys, no names of JavaScript's
 // Object.prototype, no numbers that a double does not hold. Errors are *Error.
-func Decode(data []byte) (Delta, error) {
-	p := parser{data: data, component: -1}
+func Decode(data []byte) (Delta, error) { return decode(data, MaxComponents) }
+
+// DecodeCommitted reads what was made of deltas that were taken: an operation as it stands in
+// the log, or a content. It is as strict as Decode, but takes any number of components,
+// since transforming and composing make more of them.
+func DecodeCommitted(data []byte) (Delta, error) { return decode(data, math.MaxInt) }
+
+func decode(data []byte, most int) (Delta, error) {
+	p := parser{data: data, component: -1, most: most}
 	d := p.delta()
 	p.space()
 	if p.err == nil && p.at < len(data) {
@@ -33,6 +41,7 @@ type parser struct {
 	data      []byte
 	at        int
 	component int
+	most      int // components
 	err       *Error
 }
 
@@ -90,8 +99,8 @@ func (p *parser) delta() Delta {
 	d := make(Delta, 0, min(bytes.Count(p.data, []byte{'{'}), 16)) // the size of most
 	for p.err == nil {
 		p.component = len(d)
-		if len(d) == MaxComponents {
-			p.fail("at most " + strconv.Itoa(MaxComponents) + " components")
+		if len(d) == p.most {
+			p.fail("at most " + strconv.Itoa(p.most) + " components")
 			break
 		}
 		c := p.componentObject()

@@ -150,7 +150,7 @@ func docShowCommand() *cobra.Command {
 }
 
 func contentOf(doc collab.Document) (*ot.Document, error) {
-	delta, err := ot.Decode(doc.Content)
+	delta, err := ot.DecodeCommitted(doc.Content)
 	if err != nil {
 		return nil, err
 	}

@@ -148,7 +148,7 @@ func (r *Replica) welcome(m *protocol.Welcome, each func(protocol.Committed, boo
 
 // take sets the content where there was none, or where operations were asked for and the log no longer reaches back.
 func (r *Replica) take(m *protocol.Welcome) error {
-	delta, err := ot.Decode(m.Doc)
+	delta, err := ot.DecodeCommitted(m.Doc)
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func (r *Replica) rebuild() error {
 
 // receive takes the next operation of the log.
 func (r *Replica) receive(op protocol.Committed) (own bool, err error) {
-	delta, err := ot.Decode(op.Delta)
+	delta, err := ot.DecodeCommitted(op.Delta)
 	if err != nil {
 		return false, err
 	}

@@ -49,7 +49,23 @@ func Decode(frame []byte, limits Limits) (ClientMessage, error) {
 type fields struct {
 	names  []string
 	values []jsontext.Value
+	index  map[string]int // where names are many: a megabyte holds a hundred thousand
 	err    *Error
+}
+
+const fewNames = 16
+
+func (f *fields) add(name string, value jsontext.Value) {
+	if f.index == nil && len(f.names) == fewNames {
+		f.index = make(map[string]int, 2*fewNames)
+		for i, n := range f.names {
+			f.index[n] = i
+		}
+	}
+	if f.index != nil {
+		f.index[name] = len(f.names)
+	}
+	f.names, f.values = append(f.names, name), append(f.values, value)
 }
 
 // object reads the members of an object. Half surrogate pairs and duplicate names
@@ -82,8 +98,7 @@ func object(data []byte) (*fields, error) {
 		if err != nil {
 			return nil, notJSON(err)
 		}
-		f.names = append(f.names, string(name))
-		f.values = append(f.values, bytes.Clone(value))
+		f.add(string(name), bytes.Clone(value))
 	}
 	if _, err := dec.ReadToken(); err != nil {
 		return nil, notJSON(err)
@@ -95,6 +110,12 @@ func object(data []byte) (*fields, error) {
 }
 
 func (f *fields) value(name string) jsontext.Value {
+	if f.index != nil {
+		if i, ok := f.index[name]; ok {
+			return f.values[i]
+		}
+		return nil
+	}
 	for i, n := range f.names {
 		if n == name {
 			return f.values[i]
@@ -269,7 +290,7 @@ func DecodeOp(body []byte, limits Limits) (client string, op Op, newest bool, er
 		f.fail("client", "16 to 64 characters A-Z a-z 0-9 _ -")
 	}
 	if newest = f.value("v") == nil; newest {
-		f.names, f.values = append(f.names, "v"), append(f.values, jsontext.Value("0"))
+		f.add("v", jsontext.Value("0"))
 	}
 	op, err = f.op(limits)
 	if f.err != nil {

@@ -300,7 +300,7 @@ func (a *api) read(ctx context.Context, c *call) error {
 	if format != "text" {
 		return answer(c, http.StatusOK, wire(got.Meta, got.Content))
 	}
-	content, err := ot.Decode(got.Content)
+	content, err := ot.DecodeCommitted(got.Content)
 	if err != nil {
 		return err
 	}

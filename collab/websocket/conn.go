@@ -192,6 +192,16 @@ func (c *conn) sent(frame []byte) {
 	}
 }
 
+// progress tells the engine that a long frame moves, though it is not written yet.
+func (c *conn) progress() {
+	c.joining.Lock()
+	session := c.session
+	c.joining.Unlock()
+	if session != nil {
+		session.Progress()
+	}
+}
+
 // failed hears of every error of the socket. It must not close through melody, whose
 // queue may be what has failed.
 func (c *conn) failed(err error) {

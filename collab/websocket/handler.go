@@ -24,7 +24,7 @@ import (
 // Times of a connection.
 const (
 	helloWait  = 10 * time.Second // for the first message
-	writeWait  = 10 * time.Second // for one frame to be written
+	writeWait  = 10 * time.Second // for one piece of a frame to be written
 	pingPeriod = 20 * time.Second
 	pongWait   = 45 * time.Second // without a sign of life
 	lastWait   = time.Second      // for the error frame to be written before the close code
@@ -165,7 +165,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, c *conn, protocol
 		slim.Header[name] = r.Header[name]
 	}
 	slim.Header["Sec-Websocket-Protocol"] = protocols
-	go h.serve(&writer{conn: &lingering{strict: &strict{Conn: hijacked}, work: &h.work}, header: w.Header().Clone()}, slim, c)
+	go h.serve(&writer{conn: &wire{strict: &strict{Conn: hijacked}, work: &h.work, progress: c.progress}, header: w.Header().Clone()}, slim, c)
 	return true
 }
 
@@ -201,39 +201,4 @@ func (w *writer) WriteHeader(int)           {}
 
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.conn, bufio.NewReadWriter(bufio.NewReaderSize(w.conn, 16), bufio.NewWriterSize(nil, 0)), nil
-}
-
-// lingering is a connection that ends its own side first and goes on reading for a
-// moment: closed with input unread, TCP would reset it, and the last frame would be lost.
-type lingering struct {
-	*strict
-	work *sync.WaitGroup
-	once sync.Once
-}
-
-func (l *lingering) Close() error {
-	l.once.Do(func() {
-		_ = l.SetDeadline(time.Now().Add(lingerWait)) // also ends a write that hangs
-		half, ok := l.Conn.(interface{ CloseWrite() error })
-		if !ok || half.CloseWrite() != nil {
-			_ = l.Conn.Close()
-			return
-		}
-		l.work.Add(1)
-		go func() {
-			defer l.work.Done()
-			discard(l.Conn)
-			_ = l.Conn.Close()
-		}()
-	})
-	return nil
-}
-
-func discard(c net.Conn) {
-	var buffer [512]byte
-	for {
-		if _, err := c.Read(buffer[:]); err != nil {
-			return
-		}
-	}
 }

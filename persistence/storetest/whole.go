@@ -22,7 +22,7 @@ func Whole(t testing.TB, store collab.Store, doc string) collab.Meta {
 	if err != nil {
 		t.Fatal(err)
 	}
-	delta, err := ot.Decode(base.Content)
+	delta, err := ot.DecodeCommitted(base.Content)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func Whole(t testing.TB, store collab.Store, doc string) collab.Meta {
 				t.Errorf("version %d is seq %d of its client, after %d", v, op.Seq, before.Seq)
 			}
 			last[op.Client] = collab.ClientRow{User: op.User, Seq: op.Seq, Version: v}
-			d, err := ot.Decode(op.Delta)
+			d, err := ot.DecodeCommitted(op.Delta)
 			if err == nil {
 				err = content.Apply(d)
 			}
