@@ -19,8 +19,11 @@ import (
 // must not exist. A server may have the folder open and go on writing. The file is
 // checked and synced to the disk before it gets its name.
 func Backup(ctx context.Context, dir, file string) error {
-	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s exists already, or cannot be looked at (%v): a backup overwrites nothing", file, err)
+	switch _, err := os.Lstat(file); {
+	case err == nil:
+		return fmt.Errorf("%s exists already: a backup overwrites nothing", file)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s cannot be looked at: %w", file, err)
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {

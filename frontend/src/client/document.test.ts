@@ -4,7 +4,7 @@ import { backoff, type Socket, verdictOn, verdictOnStatus } from './connection';
 import { connect, type WeftDocument } from './document';
 import type { Options } from './event';
 import { textOf } from './form';
-import { MemoryStorage } from './storage';
+import { MemoryStorage, type Storage } from './storage';
 
 /** The server's end of a connection, driven by the test. */
 class Wire implements Socket {
@@ -121,6 +121,27 @@ test('stores an operation before it is sent, and is saved only when it came back
   const client = wire().sent[0]?.client;
   wire().say({ t: 'ops', v: 1, ops: [{ c: client, seq: 1, u: 'ada', d: [{ insert: '1' }] }] });
   expect(doc.state.saved).toBe('saved');
+});
+
+test('says that an edit is not kept while its writing is under way', async () => {
+  const storage: Storage = Object.assign(new MemoryStorage(), { durable: true });
+  const doc = join({ storage });
+  await rest();
+  wire().say(hi);
+  await rest();
+  expect(doc.kept).toBe(true);
+  let stored = () => {};
+  const put = storage.put.bind(storage);
+  storage.put = (...args) => new Promise((resolve) => (stored = () => resolve(put(...args))));
+  doc.edit(new Delta().insert('1'));
+  expect(doc.kept, 'before it is written').toBe(false);
+  await rest();
+  doc.edit(new Delta().insert('2'));
+  storage.put = put;
+  stored();
+  expect(doc.kept, 'while it is written').toBe(false);
+  await rest();
+  expect([doc.kept, doc.state.saved]).toEqual([true, 'saving']);
 });
 
 test('sends again what was in flight after a loss, as the same edit against the newer version', async () => {

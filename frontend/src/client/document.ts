@@ -352,6 +352,11 @@ export class WeftDocument extends Emitter {
     if (this.state.canWrite) this.connection.send({ t: 'op', v, seq, d: inFlight.ops });
   }
 
+  /** Whether every edit that is not saved yet is in storage that outlives the page, at this moment: to be asked before the page is left. */
+  get kept(): boolean {
+    return this.state.saved === 'saved' || (this.storage.durable && !this.dirty && !this.writing);
+  }
+
   /** Stores the replica as it is now or later. What changes while one write is under way goes with the next. */
   private save(): Promise<void> {
     this.dirty = true;

@@ -63,8 +63,7 @@ export class WeftEditor extends HTMLElement {
   private stage!: HTMLElement;
   private copied = ''; // what was refused, and the user has seen to
   private readonly warn = (e: BeforeUnloadEvent) => {
-    const s = this.document?.state;
-    if (s && s.saved !== 'saved' && !s.durable) e.preventDefault();
+    if (this.document && !this.document.kept) e.preventDefault();
   };
 
   connectedCallback(): void {
