@@ -1,7 +1,5 @@
 package ot
 
-import "unsafe"
-
 // Most edits are typed: one change at one place. Two of them most often touch different places, or one goes on
 // where the other ended. What comes of these is known without walking both.
 
@@ -68,37 +66,21 @@ func (d Delta) composeTyped(other Delta) (Delta, bool) {
 			i, _ = offset(a.Insert, i)
 			j, _ = offset(a.Insert, j)
 		}
-		return typed(at, a.Insert[:i], b.Insert, a.Insert[j:]), true
+		if text := join(a.Insert[:i], b.Insert, a.Insert[j:]); text != "" {
+			return one(at, Component{Insert: text}), true
+		}
+		return Delta{}, true
 	}
 	return nil, false
 }
 
-// stroke is a delta and its text in one piece of memory: a keystroke costs one allocation.
-type stroke struct {
-	parts [2]Component
-	text  [16]byte
-}
-
-// typed is a delta that passes n units and inserts a+b+c, if that is anything.
-func typed(n int, a, b, c string) Delta {
-	size := len(a) + len(b) + len(c)
-	switch {
-	case size == 0:
-		return Delta{}
-	case size > len(stroke{}.text):
-		return one(n, Component{Insert: a + b + c})
+// join is a+b+c, in less time where it is short.
+func join(a, b, c string) string {
+	var space [64]byte
+	if len(a)+len(b)+len(c) > len(space) {
+		return a + b + c
 	}
-	s := new(stroke)
-	copy(s.text[:], a)
-	copy(s.text[len(a):], b)
-	copy(s.text[len(a)+len(b):], c)
-	text := unsafe.String(&s.text[0], size) // nobody writes to it any more
-	if n == 0 {
-		s.parts[0].Insert = text
-		return s.parts[:1:1]
-	}
-	s.parts[0].Retain, s.parts[1].Insert = n, text
-	return s.parts[:2:2]
+	return string(append(append(append(space[:0], a...), b...), c...))
 }
 
 // isKey reports whether the component is what a key of a keyboard does, which every type of document takes.
