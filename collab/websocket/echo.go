@@ -10,7 +10,7 @@ import (
 // with the upgrader, limits and rules of a session's connection. It is for suites
 // that test WebSocket servers, and asks for no token.
 func (h *Handler) Echo(w http.ResponseWriter, r *http.Request) {
-	if !isUpgrade(r) {
+	if !IsUpgrade(r) {
 		refuse(http.StatusBadRequest, protocol.BadMessage, "this is the address of a WebSocket that echoes").write(w)
 		return
 	}
@@ -29,6 +29,3 @@ func (c *conn) sendBack(frame []byte, write func([]byte) error) {
 	case <-c.ctx.Done():
 	}
 }
-
-// IsUpgrade reports whether a request asks for a WebSocket.
-func IsUpgrade(r *http.Request) bool { return isUpgrade(r) }

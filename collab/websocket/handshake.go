@@ -52,7 +52,7 @@ func (h *Handler) check(r *http.Request, upgrade bool) (visit, *refusal) {
 	v := visit{doc: r.PathValue("doc")}
 	offered := offers(r)
 	switch {
-	case upgrade && !isUpgrade(r):
+	case upgrade && !IsUpgrade(r):
 		return v, refuse(http.StatusBadRequest, protocol.BadMessage, "this is the address of a WebSocket (RFC 6455, version 13, over HTTP/1.1); the request is none")
 	case !protocol.ValidDoc(v.doc):
 		return v, refuse(http.StatusBadRequest, protocol.BadMessage, "a document's id has 1 to 128 characters A-Z a-z 0-9 . _ ~ : -, the first a letter or digit")
@@ -89,7 +89,8 @@ func (h *Handler) check(r *http.Request, upgrade bool) (visit, *refusal) {
 	return v, last
 }
 
-func isUpgrade(r *http.Request) bool {
+// IsUpgrade reports whether a request asks for a WebSocket as RFC 6455 has it.
+func IsUpgrade(r *http.Request) bool {
 	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
 	return err == nil && len(key) == 16 && r.Method == http.MethodGet && r.ProtoMajor == 1 &&
 		websocket.IsWebSocketUpgrade(r) && r.Header.Get("Sec-WebSocket-Version") == "13"
