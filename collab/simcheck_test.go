@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -30,7 +29,7 @@ func (w *world) checkLog() {
 		return
 	}
 	for i, op := range d.ops {
-		if was := r.log[d.folded+int64(i)]; was.Client != op.Client || was.Seq != op.Seq || !bytes.Equal(was.Delta, op.Delta) {
+		if was := r.log[d.folded+int64(i)]; !same(was, op) {
 			w.fail("version %d was %s/%d and is %s/%d", d.folded+int64(i)+1, was.Client, was.Seq, op.Client, op.Seq)
 		}
 	}
@@ -62,12 +61,11 @@ func (w *world) checkShown() {
 	}
 	for v, said := range r.said {
 		if v > r.head() {
-			w.fail("version %d was shown as %s, the log ends at %d", v, said, r.head())
+			w.fail("version %d was shown as %s, the log ends at %d", v, told(said), r.head())
 			continue
 		}
-		op := r.log[v-1]
-		if is := op.Client + "/" + strconv.FormatInt(op.Seq, 10) + " " + string(op.Delta); said != is {
-			w.fail("version %d was shown as %s and is %s", v, said, is)
+		if is := r.log[v-1]; !same(said, is) {
+			w.fail("version %d was shown as %s and is %s", v, told(said), told(is))
 		}
 	}
 }

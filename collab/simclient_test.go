@@ -161,7 +161,7 @@ func (c *simClient) acts() {
 
 // read takes one frame.
 func (c *simClient) read(frame []byte) {
-	m, err := protocol.DecodeServer(frame)
+	m, err := c.w.decode(frame)
 	if err != nil {
 		c.w.fail("%s: the server sent what is no message: %v: %s", c.name, err, frame)
 		return
@@ -238,12 +238,12 @@ func (c *simClient) receive(op protocol.Committed) {
 	if c.conn == nil || c.w.failed != "" {
 		return
 	}
-	delta, err := ot.Decode(op.Delta)
+	delta, err := c.w.delta(op.Delta)
 	if err != nil {
 		c.w.fail("%s: an operation: %v", c.name, err)
 		return
 	}
-	c.w.referee.seen(c, c.v+1, op.Client, op.Seq, op.Delta)
+	c.w.referee.seen(c, c.v+1, op)
 	made := simOrigin{op.Client, op.Seq}
 	var undo ot.Delta
 	if slices.ContainsFunc(c.ghosts, func(g simGhost) bool { return g.made == made }) {

@@ -1,6 +1,10 @@
 package collab
 
 import (
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
 	"github.com/weft-collab/weft/ot"
 )
 
@@ -48,16 +52,16 @@ func (c *simClient) edit() {
 		return
 	}
 	r := c.w.rng
-	text := []rune(c.view().Text())
-	size := len(text)
+	text := c.view().Text()
 	if c.w.typ == ot.Rich {
-		size-- // before the last newline
+		text = strings.TrimSuffix(text, "\n") // what is inserted goes before it
 	}
-	at := r.IntN(size + 1)
+	at := r.IntN(utf8.RuneCountInString(text) + 1)
 	d := ot.New()
-	units := 0
-	for _, ch := range text[:at] {
-		units += unitsOf(ch)
+	units, rest := 0, text
+	for range at {
+		ch, n := utf8.DecodeRuneInString(rest)
+		units, rest = units+utf16.RuneLen(ch), rest[n:]
 	}
 	if units > 0 {
 		d = d.Retain(units)
@@ -66,12 +70,12 @@ func (c *simClient) edit() {
 	d = d.Insert([]string{"", "", "x", "x\n"}[r.IntN(4)] + string(mark))
 	// Deletions take filler alone, so that every mark must stay.
 	n := 0
-	for at+n < size && n < 3 && text[at+n] == 'x' && r.IntN(2) == 0 {
+	for n < len(rest) && n < 3 && rest[n] == 'x' && r.IntN(2) == 0 {
 		n++
 	}
 	if n > 0 {
 		d = d.Delete(n)
-	} else if c.w.typ == ot.Rich && at < size && text[at] < 0x10000 && r.IntN(3) == 0 {
+	} else if c.w.typ == ot.Rich && rest != "" && unitsOf(rest) == 1 && r.IntN(3) == 0 {
 		d = d.Retain(1, ot.Attributes{"bold": []any{true, nil}[r.IntN(2)]})
 	}
 	c.buffer = c.buffer.Compose(d)
@@ -81,9 +85,8 @@ func (c *simClient) edit() {
 	}
 }
 
-func unitsOf(r rune) int {
-	if r >= 0x10000 {
-		return 2
-	}
-	return 1
+// unitsOf is how many UTF-16 units the first character has.
+func unitsOf(s string) int {
+	ch, _ := utf8.DecodeRuneInString(s)
+	return utf16.RuneLen(ch)
 }

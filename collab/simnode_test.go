@@ -18,10 +18,11 @@ type simNode struct {
 	up       bool
 	unlinked bool // the bus is away
 	draining bool
-	open     *simLoop   // the document, as the hub finds it; nil: not in memory
-	ending   []*simLoop // let go of by the hub, and still held by somebody
+	open     *simLoop    // the document, as the hub finds it; nil: not in memory
+	single   [1]*simLoop // for loops, where there is but that one
+	ending   []*simLoop  // let go of by the hub, and still held by somebody
 	conns    []*simConn
-	compare  time.Time // when heads are compared with the store
+	compare  int64 // when heads are compared with the store
 }
 
 // simLoop does for a document what loop does, one thing at a time.
@@ -36,14 +37,16 @@ type simLoop struct {
 	bus    [][]byte    // messages under way to it
 	heads  []event     // of comparisons
 	rights []*simRight // what the document was told of tokens
+	next   int64       // when the document asks for a timer, in nanoseconds; 0: never
 	over   bool
 }
 
 // simCall is a call of the store: it is carried out at some time from then on, and given up after storeTimeout.
 type simCall struct {
-	l           *simLoop
-	e           effect
-	begun, from time.Time
+	l     *simLoop
+	e     effect
+	begun int64 // in nanoseconds
+	from  time.Time
 }
 
 // simRight is what one session or call may do, by its latest token.
@@ -59,8 +62,12 @@ var errSim = errors.New("the store did not answer")
 func (n *simNode) now() time.Time { return n.w.now.Add(n.skew) }
 
 func (n *simNode) loops() []*simLoop {
-	if n.open == nil {
+	switch {
+	case n.open == nil:
 		return n.ending
+	case len(n.ending) == 0:
+		n.single[0] = n.open
+		return n.single[:]
 	}
 	return append(n.ending[:len(n.ending):len(n.ending)], n.open)
 }
@@ -76,6 +83,7 @@ func (n *simNode) acquire() *simLoop {
 		if n.open == nil {
 			return nil // it died of it
 		}
+		n.open.asks()
 	}
 	if n.open.doc.unloading {
 		n.w.count("somebody came while it unloaded")
@@ -114,6 +122,14 @@ func (l *simLoop) step(ev event) {
 	if l.n.up && !l.over {
 		l.perform(l.doc.step(l.n.now(), ev))
 		l.checkFed()
+		l.asks()
+	}
+}
+
+// asks notes when the document asks for a timer.
+func (l *simLoop) asks() {
+	if l.next = 0; !l.doc.next.IsZero() {
+		l.next = l.doc.next.UnixNano()
 	}
 }
 
@@ -136,11 +152,11 @@ func (n *simNode) tick() {
 		return
 	}
 	for _, l := range n.loops() {
-		if next := l.doc.next; !next.IsZero() && !n.now().Before(next) {
+		if l.next != 0 && n.w.ns+int64(n.skew) >= l.next {
 			l.step(evTimer{})
 		}
 		for i := 0; i < len(l.asked); i++ {
-			if c := l.asked[i]; n.w.now.Sub(c.begun) >= storeTimeout {
+			if c := l.asked[i]; n.w.ns-c.begun >= int64(storeTimeout) {
 				l.asked = slices.Delete(l.asked, i, i+1)
 				i--
 				n.w.count("a call of the store was given up")
@@ -151,13 +167,17 @@ func (n *simNode) tick() {
 			}
 		}
 	}
-	if every := map[bool]time.Duration{false: 3 * time.Second, true: time.Second}[n.unlinked]; n.w.now.Sub(n.compare) >= every {
+	every := 3 * time.Second
+	if n.unlinked {
+		every = time.Second
+	}
+	if n.w.ns-n.compare >= int64(every) {
 		n.compareHeads()
 	}
 }
 
 func (n *simNode) compareHeads() {
-	n.compare = n.w.now
+	n.compare = n.w.ns
 	if n.open == nil {
 		return
 	}
@@ -217,10 +237,10 @@ func (n *simNode) warned(e effWarn) {
 
 func (l *simLoop) start(e effect) {
 	w := l.n.w
-	c := &simCall{l: l, e: e, begun: w.now, from: w.now}
+	c := &simCall{l: l, e: e, begun: w.ns, from: w.now}
 	if log, ok := e.(effLog); ok {
 		c.from = c.from.Add(log.after)
-		c.begun = c.from
+		c.begun = c.from.UnixNano()
 	}
 	if a, ok := e.(effAppend); ok {
 		l.judge(a)

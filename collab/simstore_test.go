@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/weft-collab/weft/collab/protocol"
 	"github.com/weft-collab/weft/ot"
 )
 
@@ -110,8 +111,8 @@ type referee struct {
 	cached   map[int64][]byte
 	seqs     map[string][]int64 // the versions that a client's operations made
 	acks     map[simOrigin]simAck
-	said     map[int64]string // version -> operation as any client saw it
-	floor    int64            // no read that begins now may be older
+	said     map[int64]Operation // version -> operation as any client saw it, its user left out
+	floor    int64               // no read that begins now may be older
 	former   []lineage
 	fates    map[rune]fate
 }
@@ -131,7 +132,7 @@ type fate struct {
 
 func newReferee(w *world) *referee {
 	return &referee{
-		w: w, cached: map[int64][]byte{}, seqs: map[string][]int64{}, acks: map[simOrigin]simAck{}, said: map[int64]string{}, fates: map[rune]fate{},
+		w: w, cached: map[int64][]byte{}, seqs: map[string][]int64{}, acks: map[simOrigin]simAck{}, said: map[int64]Operation{}, fates: map[rune]fate{},
 	}
 }
 
@@ -146,7 +147,7 @@ func (r *referee) committed(head int64, ops []Operation) {
 	}
 	for _, op := range ops {
 		content := r.contents[len(r.log)].Clone()
-		delta, err := ot.Decode(op.Delta)
+		delta, err := r.w.delta(op.Delta)
 		if err == nil {
 			err = content.Apply(delta)
 		}
@@ -207,7 +208,7 @@ func (r *referee) restored(to int64) {
 	}
 	for v := to + 1; v <= r.head(); v++ {
 		op := r.log[v-1]
-		delta, _ := ot.Decode(op.Delta)
+		delta, _ := r.w.delta(op.Delta)
 		for _, m := range marksOf(delta) {
 			if !held[m] {
 				r.allow(m, 0, 1, "acknowledged, and not in the backup")
@@ -246,17 +247,23 @@ func (r *referee) seqAt(client string, v int64) int64 {
 }
 
 // seen notes that a client was shown an operation at a version.
-func (r *referee) seen(c *simClient, v int64, client string, seq int64, delta []byte) {
-	text := fmt.Sprintf("%s/%d %s", client, seq, delta)
-	if before, ok := r.said[v]; ok && before != text {
-		r.w.fail("%s was shown %s at version %d, another one %s", c.name, text, v, before)
+func (r *referee) seen(c *simClient, v int64, op protocol.Committed) {
+	shown := Operation{Client: op.Client, Seq: op.Seq, Delta: op.Delta}
+	if before, ok := r.said[v]; ok && !same(before, shown) {
+		r.w.fail("%s was shown %s at version %d, another one %s", c.name, told(shown), v, told(before))
 	}
-	r.said[v] = text
+	r.said[v] = shown
 	r.floor = max(r.floor, v)
 	if v > r.head() {
-		r.w.fail("%s was shown %s at version %d, which is not stored", c.name, text, v)
+		r.w.fail("%s was shown %s at version %d, which is not stored", c.name, told(shown), v)
 	}
 }
+
+func same(a, b Operation) bool {
+	return a.Seq == b.Seq && a.Client == b.Client && bytes.Equal(a.Delta, b.Delta)
+}
+
+func told(op Operation) string { return fmt.Sprintf("%s/%d %s", op.Client, op.Seq, op.Delta) }
 
 // again allows a mark to stand once more than before.
 func (r *referee) again(m rune, why string) {

@@ -22,6 +22,7 @@ type world struct {
 	tell func(string, ...any) // nil: in silence
 
 	now     time.Time
+	ns      int64 // now, in nanoseconds
 	typ     ot.Type
 	life    time.Duration // of a token
 	store   *simStore
@@ -41,6 +42,8 @@ type world struct {
 	marks  int // edits made
 	sent   int // operations sent, not counting again
 	counts map[string]int
+	frames map[string]protocol.ServerMessage
+	deltas map[string]ot.Delta
 	ending bool // no more faults: everything is to come to rest
 	failed string
 	moot   bool // what happened cannot be judged
@@ -50,7 +53,9 @@ func newWorld(seed uint64, tell func(string, ...any)) *world {
 	w := &world{
 		seed: seed, tell: tell, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0).UTC(),
 		typ: ot.Rich, life: 24 * time.Hour, counts: map[string]int{}, shared: map[string]bool{},
+		frames: map[string]protocol.ServerMessage{}, deltas: map[string]ot.Delta{},
 	}
+	w.ns = w.now.UnixNano()
 	w.referee = newReferee(w)
 	w.store = &simStore{newMemStore(), w}
 	w.store.now = func() time.Time { return w.now }
@@ -82,6 +87,30 @@ func newWorld(seed uint64, tell func(string, ...any)) *world {
 	}
 	w.bot = &simBot{w: w, id: w.draw(), user: "bot"}
 	return w
+}
+
+// decode reads what a server sent; equal bytes, which many clients are sent, once.
+func (w *world) decode(frame []byte) (protocol.ServerMessage, error) {
+	if m, ok := w.frames[string(frame)]; ok {
+		return m, nil
+	}
+	m, err := protocol.DecodeServer(frame)
+	if err == nil {
+		w.frames[string(frame)] = m
+	}
+	return m, err
+}
+
+// delta reads a stored operation, once.
+func (w *world) delta(wire []byte) (ot.Delta, error) {
+	if d, ok := w.deltas[string(wire)]; ok {
+		return d, nil
+	}
+	d, err := ot.Decode(wire)
+	if err == nil {
+		w.deltas[string(wire)] = d
+	}
+	return d, err
 }
 
 func (w *world) fail(format string, args ...any) {
@@ -141,7 +170,7 @@ func (w *world) step() {
 }
 
 func (w *world) passes(d time.Duration) {
-	w.now = w.now.Add(d)
+	w.now, w.ns = w.now.Add(d), w.ns+int64(d)
 	for _, n := range w.nodes {
 		n.tick()
 	}

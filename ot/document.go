@@ -2,6 +2,7 @@ package ot
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -139,6 +140,7 @@ func (doc *Document) Slice(from, to int) Delta {
 // Text is the content's text, without attributes and embeds.
 func (doc *Document) Text() string {
 	var b strings.Builder
+	b.Grow(doc.root.size.bytes)
 	doc.root.all(func(part []byte, _ run) bool {
 		b.Write(part)
 		return true
@@ -148,8 +150,9 @@ func (doc *Document) Text() string {
 
 // AppendJSON appends the content in normal form as JSON. Equal contents are equal bytes.
 func (doc *Document) AppendJSON(dst []byte) []byte {
-	dst = append(dst, '[')
-	open := false // a string is being written, with the attributes of last
+	size := doc.root.size.bytes
+	dst = append(slices.Grow(dst, size+size/16+32), '[') // the size of most
+	open := false                                        // a string is being written, with the attributes of last
 	var last run
 	finish := func() {
 		if open {

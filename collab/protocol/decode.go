@@ -72,7 +72,7 @@ func (f *fields) add(name string, value jsontext.Value) {
 // inside a value are left to whoever reads the value: in a delta they are a bad_op.
 func object(data []byte) (*fields, error) {
 	f := &fields{}
-	dec := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	dec := jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	notJSON := func(err error) error {
 		return &Error{Code: BadMessage, Msg: "a message is one JSON object: " + err.Error()}
 	}
@@ -186,20 +186,13 @@ func (f *fields) hello() (m Hello) {
 	return m
 }
 
-func decodeOrigin(v jsontext.Value) (*Origin, error) {
-	var pair []jsontext.Value
-	if err := unmarshal(v, &pair); err != nil || len(pair) != 2 {
-		return nil, fmt.Errorf("an origin is an array of a client and a seq")
-	}
-	var o Origin
-	if err := unmarshal(pair[0], &o.Client); err != nil {
-		return nil, err
-	}
-	var ok bool
-	if o.Seq, ok = whole(pair[1]); !ok {
-		return nil, fmt.Errorf("a seq is an integer")
-	}
-	return &o, nil
+func decodeOrigin(v jsontext.Value) (o *Origin, err error) {
+	err = read(v, func(r *reader) {
+		if o = readOrigin(r); o == nil {
+			r.expected("an array of a client and a seq")
+		}
+	})
+	return o, err
 }
 
 func (f *fields) op(limits Limits) (Op, error) {

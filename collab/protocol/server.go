@@ -1,10 +1,8 @@
 package protocol
 
 import (
+	"bytes"
 	"encoding/json"
-
-	jsonv2 "github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/weft-collab/weft/ot"
 )
@@ -48,163 +46,263 @@ func (*ErrorMessage) serverMessage()   {}
 func (*Bye) serverMessage()            {}
 func (*Pong) serverMessage()           {}
 
-func unmarshal(data []byte, v any) error { return jsonv2.Unmarshal(data, v) }
-
-type wireUser struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
-	Picture string `json:"picture"`
-}
-
-type wirePeer struct {
-	Session string   `json:"s"`
-	User    wireUser `json:"user"`
-	Cursor  *struct {
-		Index  int `json:"index"`
-		Length int `json:"length"`
-	} `json:"cursor"`
-	State jsontext.Value `json:"state"`
-	Left  bool           `json:"left"`
-}
-
-type wireLimits struct {
-	Message    int `json:"message"`
-	Document   int `json:"document"`
-	Attributes int `json:"attributes"`
-	OpsPerS    int `json:"ops_per_s"`
-	Presence   int `json:"presence"`
-	Components int `json:"components"`
-}
-
-type wireWelcome struct {
-	V           int64            `json:"v"`
-	Type        ot.Type          `json:"type"`
-	Doc         jsontext.Value   `json:"doc"`
-	Ops         []jsontext.Value `json:"ops"`
-	Session     string           `json:"session"`
-	Role        string           `json:"role"`
-	ExpiresInMS int64            `json:"expires_in_ms"`
-	User        wireUser         `json:"user"`
-	Seq         int64            `json:"seq"`
-	Last        jsontext.Value   `json:"last"`
-	Peers       []wirePeer       `json:"peers"`
-	Limits      wireLimits       `json:"limits"`
-	Features    []string         `json:"features"`
-}
-
 // DecodeServer reads a frame from the server, for clients. For a message whose type it
 // does not know it returns nil and no error, as a client ignores those.
 func DecodeServer(frame []byte) (ServerMessage, error) {
-	var head struct {
-		T string `json:"t"`
-	}
-	if err := unmarshal(frame, &head); err != nil {
+	t, err := typeOf(frame)
+	if err != nil {
 		return nil, err
 	}
-	switch head.T {
+	var m ServerMessage
+	var member func(r *reader, name []byte)
+	switch t {
 	case "welcome":
-		return decodeWelcome(frame)
+		w := &Welcome{Peers: []Peer{}}
+		m, member = w, w.member
 	case "ops":
-		return decodeOps(frame)
+		o := &Ops{Ops: []Committed{}}
+		m, member = o, o.member
 	case "presence":
-		var m struct {
-			V     int64      `json:"v"`
-			Peers []wirePeer `json:"peers"`
-		}
-		err := unmarshal(frame, &m)
-		return &PresenceUpdate{V: m.V, Peers: peers(m.Peers)}, err
+		p := &PresenceUpdate{Peers: []Peer{}}
+		m, member = p, p.member
 	case "role":
-		var m struct {
-			Role        string `json:"role"`
-			ExpiresInMS int64  `json:"expires_in_ms"`
-		}
-		err := unmarshal(frame, &m)
-		return &RoleChange{Role: m.Role, ExpiresInMS: m.ExpiresInMS}, err
+		c := &RoleChange{}
+		m, member = c, c.member
 	case "error":
-		e, err := decodeError(frame)
-		return &ErrorMessage{e}, err
+		e := &ErrorMessage{}
+		m, member = e, e.member
 	case "bye":
-		e, err := decodeError(frame)
-		return &Bye{e}, err
+		b := &Bye{}
+		m, member = b, b.member
 	case "pong":
 		return &Pong{}, nil
+	default:
+		return nil, nil
 	}
-	return nil, nil
-}
-
-func decodeError(frame []byte) (Error, error) {
-	var m struct {
-		Code    Code   `json:"code"`
-		Msg     string `json:"msg"`
-		Seq     int64  `json:"seq"`
-		RetryMS int64  `json:"retry_ms"`
-	}
-	err := unmarshal(frame, &m)
-	return Error{Code: m.Code, Msg: m.Msg, Seq: m.Seq, RetryMS: m.RetryMS}, err
-}
-
-func decodeWelcome(frame []byte) (*Welcome, error) {
-	var m wireWelcome
-	if err := unmarshal(frame, &m); err != nil {
+	if err := read(frame, func(r *reader) { r.object(func(name []byte) { member(r, name) }) }); err != nil {
 		return nil, err
 	}
-	w := &Welcome{
-		V: m.V, Type: m.Type, Doc: json.RawMessage(m.Doc), Session: m.Session, Role: m.Role, ExpiresInMS: m.ExpiresInMS,
-		User: User(m.User), Seq: m.Seq, Peers: peers(m.Peers), Limits: Limits(m.Limits), Features: m.Features,
-	}
-	if m.Doc == nil {
+	if w, ok := m.(*Welcome); ok && w.Doc == nil && w.Ops == nil {
 		w.Ops = []json.RawMessage{}
 	}
-	for _, raw := range m.Ops {
-		w.Ops = append(w.Ops, json.RawMessage(raw))
-	}
-	if m.Last == nil {
-		return w, nil
-	}
-	var err error
-	w.Last, err = decodeOrigin(m.Last)
-	return w, err
+	return m, nil
 }
 
-func decodeOps(frame []byte) (*Ops, error) {
-	var m struct {
-		V   int64            `json:"v"`
-		Ops []jsontext.Value `json:"ops"`
-	}
-	if err := unmarshal(frame, &m); err != nil {
-		return nil, err
-	}
-	out := &Ops{V: m.V, Ops: make([]Committed, 0, len(m.Ops))}
-	for _, raw := range m.Ops {
-		c, err := DecodeCommitted(raw)
-		if err != nil {
-			return nil, err
+// typeOf reads a message's type. Servers write it first: then the rest is not read twice.
+func typeOf(frame []byte) (t string, err error) {
+	if rest, ok := bytes.CutPrefix(frame, []byte(`{"t":"`)); ok {
+		for _, t := range []string{"ops", "presence", "welcome"} {
+			if len(rest) > len(t) && string(rest[:len(t)]) == t && rest[len(t)] == '"' {
+				return t, nil
+			}
 		}
-		out.Ops = append(out.Ops, c)
 	}
-	return out, nil
+	err = read(frame, func(r *reader) {
+		r.object(func(name []byte) {
+			if string(name) == "t" {
+				t = r.text()
+			} else {
+				r.skip()
+			}
+		})
+	})
+	return t, err
+}
+
+func (w *Welcome) member(r *reader, name []byte) {
+	switch string(name) {
+	case "v":
+		w.V = r.int64()
+	case "type":
+		w.Type = ot.Type(r.text())
+	case "doc":
+		w.Doc = r.raw()
+	case "ops":
+		r.array(func() { w.Ops = append(w.Ops, r.raw()) })
+	case "session":
+		w.Session = r.text()
+	case "role":
+		w.Role = r.text()
+	case "expires_in_ms":
+		w.ExpiresInMS = r.int64()
+	case "user":
+		w.User.read(r)
+	case "seq":
+		w.Seq = r.int64()
+	case "last":
+		w.Last = readOrigin(r)
+	case "peers":
+		w.Peers = readPeers(r)
+	case "limits":
+		w.Limits.read(r)
+	case "features":
+		r.array(func() { w.Features = append(w.Features, r.text()) })
+	default:
+		r.skip()
+	}
+}
+
+func (o *Ops) member(r *reader, name []byte) {
+	switch string(name) {
+	case "v":
+		o.V = r.int64()
+	case "ops":
+		r.array(func() { o.Ops = append(o.Ops, readCommitted(r)) })
+	default:
+		r.skip()
+	}
+}
+
+func (p *PresenceUpdate) member(r *reader, name []byte) {
+	switch string(name) {
+	case "v":
+		p.V = r.int64()
+	case "peers":
+		p.Peers = readPeers(r)
+	default:
+		r.skip()
+	}
+}
+
+func (c *RoleChange) member(r *reader, name []byte) {
+	switch string(name) {
+	case "role":
+		c.Role = r.text()
+	case "expires_in_ms":
+		c.ExpiresInMS = r.int64()
+	default:
+		r.skip()
+	}
+}
+
+func (e *Error) member(r *reader, name []byte) {
+	switch string(name) {
+	case "code":
+		e.Code = Code(r.text())
+	case "msg":
+		e.Msg = r.text()
+	case "seq":
+		e.Seq = r.int64()
+	case "retry_ms":
+		e.RetryMS = r.int64()
+	default:
+		r.skip()
+	}
 }
 
 // DecodeCommitted reads one operation of the log, as AppendCommitted wrote it.
-func DecodeCommitted(raw []byte) (Committed, error) {
-	var m struct {
-		Client string         `json:"c"`
-		Seq    int64          `json:"seq"`
-		User   string         `json:"u"`
-		Delta  jsontext.Value `json:"d"`
-	}
-	err := unmarshal(raw, &m)
-	return Committed{Client: m.Client, Seq: m.Seq, User: m.User, Delta: json.RawMessage(m.Delta)}, err
+func DecodeCommitted(raw []byte) (c Committed, err error) {
+	err = read(raw, func(r *reader) { c = readCommitted(r) })
+	return c, err
 }
 
-func peers(in []wirePeer) []Peer {
-	out := make([]Peer, 0, len(in))
-	for _, p := range in {
-		peer := Peer{Session: p.Session, User: User(p.User), State: json.RawMessage(p.State), Left: p.Left}
-		if p.Cursor != nil {
-			peer.Cursor = &Cursor{Index: p.Cursor.Index, Length: p.Cursor.Length}
+func readCommitted(r *reader) (c Committed) {
+	r.object(func(name []byte) {
+		switch string(name) {
+		case "c":
+			c.Client = r.text()
+		case "seq":
+			c.Seq = r.int64()
+		case "u":
+			c.User = r.text()
+		case "d":
+			c.Delta = r.raw()
+		default:
+			r.skip()
 		}
-		out = append(out, peer)
+	})
+	return c
+}
+
+// readOrigin reads [CLIENT, SEQ]; null is nil.
+func readOrigin(r *reader) (o *Origin) {
+	if !r.open('[') {
+		return nil
 	}
-	return out
+	o = &Origin{Client: r.text(), Seq: r.int64()}
+	if r.more(']') {
+		r.expected("an array of a client and a seq")
+	}
+	return o
+}
+
+func readPeers(r *reader) []Peer {
+	peers := []Peer{}
+	r.array(func() {
+		var p Peer
+		r.object(func(name []byte) { p.member(r, name) })
+		peers = append(peers, p)
+	})
+	return peers
+}
+
+func (p *Peer) member(r *reader, name []byte) {
+	switch string(name) {
+	case "s":
+		p.Session = r.text()
+	case "user":
+		p.User.read(r)
+	case "cursor":
+		p.Cursor = readCursor(r)
+	case "state":
+		p.State = r.raw()
+	case "left":
+		p.Left = r.bool()
+	default:
+		r.skip()
+	}
+}
+
+func readCursor(r *reader) *Cursor {
+	c := new(Cursor)
+	ok := r.object(func(name []byte) {
+		switch string(name) {
+		case "index":
+			c.Index = r.int()
+		case "length":
+			c.Length = r.int()
+		default:
+			r.skip()
+		}
+	})
+	if !ok {
+		return nil
+	}
+	return c
+}
+
+func (u *User) read(r *reader) {
+	r.object(func(name []byte) {
+		switch string(name) {
+		case "id":
+			u.ID = r.text()
+		case "name":
+			u.Name = r.text()
+		case "picture":
+			u.Picture = r.text()
+		default:
+			r.skip()
+		}
+	})
+}
+
+func (l *Limits) read(r *reader) {
+	r.object(func(name []byte) {
+		switch string(name) {
+		case "message":
+			l.Message = r.int()
+		case "document":
+			l.Document = r.int()
+		case "attributes":
+			l.Attributes = r.int()
+		case "ops_per_s":
+			l.OpsPerS = r.int()
+		case "presence":
+			l.Presence = r.int()
+		case "components":
+			l.Components = r.int()
+		default:
+			r.skip()
+		}
+	})
 }
