@@ -201,15 +201,20 @@ func BenchmarkTransform(b *testing.B) {
 }
 
 func BenchmarkCompose(b *testing.B) {
-	first, _, next := typing()
+	first, second, next := typing()
 	kept := make([]ot.Delta, len(first))
-	b.Run("of=weft", func(b *testing.B) {
-		b.ReportAllocs()
-		for i := 0; b.Loop(); i++ {
-			n := i & (len(kept) - 1)
-			kept[n] = first[n].Compose(next[n])
-		}
-	})
+	for _, pairs := range []struct {
+		name string
+		then []ot.Delta
+	}{{"apart", second}, {"next", next}} {
+		b.Run("pairs="+pairs.name+"/of=weft", func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				n := i & (len(kept) - 1)
+				kept[n] = first[n].Compose(pairs.then[n])
+			}
+		})
+	}
 }
 
 // plain is a component for encoding/json.

@@ -26,6 +26,10 @@ func (doc *Document) near(d Delta) bool {
 	if at > length {
 		return false
 	}
+	last := -1 // where the last newline ends, which is not to be passed
+	if doc.typ == Rich {
+		last = length
+	}
 	base, deleted, inserted := 0, 0, 0 // units of the leaf that rest passes and deletes, and bytes that it inserts
 	for i := range rest {
 		c := &rest[i]
@@ -34,8 +38,8 @@ func (doc *Document) near(d Delta) bool {
 			return false
 		}
 		base, deleted, inserted = base+n, deleted+c.Delete, inserted+len(c.Insert)
-		if doc.typ == Rich && at+base == length && c.Retain == 0 {
-			return false // at the last newline
+		if at+base == last && c.Retain == 0 {
+			return false
 		}
 	}
 	if base > leafBytes || !doc.reach(at, at+base) {

@@ -1,5 +1,7 @@
 package ot
 
+import "unsafe"
+
 // Most edits are typed: one change at one place. Two of them most often touch different places, or one goes on
 // where the other ended. What comes of these is known without walking both.
 
@@ -40,8 +42,8 @@ func (d Delta) transformApart(other Delta, priority bool) (Delta, bool) {
 	return nil, false
 }
 
-// composeTyped is Compose of two edits of plain text, one change each, of which the second goes on where the
-// first one was: typing, deleting, typing over what was deleted, deleting what was typed.
+// composeTyped is Compose of two edits of plain text, one change each. Either they touch different places, or the
+// second goes on where the first one was: typing, deleting, typing over what was deleted, deleting what was typed.
 func (d Delta) composeTyped(other Delta) (Delta, bool) {
 	at, mine := d.lead()
 	then, theirs := other.lead()
@@ -49,38 +51,60 @@ func (d Delta) composeTyped(other Delta) (Delta, bool) {
 		return nil, false
 	}
 	a, b := &mine[0], &theirs[0]
+	end := at // of what a leaves in its place
+	if a.Insert != "" {
+		end += units(a.Insert)
+	}
 	switch {
-	case a.Delete > 0 && b.Delete > 0:
-		if then <= at && at <= then+b.Delete {
-			return one(then, Component{Delete: a.Delete + b.Delete}), true
-		}
+	case then > end:
+		return two(at, a, then-end, b), true
+	case then+b.Delete < at:
+		return two(then, b, at-then-b.Delete, a), true
+	case a.Delete > 0 && b.Delete > 0: // then <= at <= then+b.Delete
+		return one(then, Component{Delete: a.Delete + b.Delete}), true
 	case a.Delete > 0:
 		if then == at && at > 0 {
 			return Delta{{Retain: at}, *b, *a}, true
 		}
-	case then >= at:
+	case then >= at && then+b.Delete <= end:
 		i, j := then-at, then-at+b.Delete
-		if n := units(a.Insert); j > n {
-			return nil, false
-		} else if n < len(a.Insert) {
+		if end-at < len(a.Insert) {
 			i, _ = offset(a.Insert, i)
 			j, _ = offset(a.Insert, j)
 		}
-		if text := join(a.Insert[:i], b.Insert, a.Insert[j:]); text != "" {
-			return one(at, Component{Insert: text}), true
-		}
-		return Delta{}, true
+		return typed(at, a.Insert[:i], b.Insert, a.Insert[j:]), true
 	}
 	return nil, false
 }
 
-// join is a+b+c, in less time where it is short.
-func join(a, b, c string) string {
-	var space [64]byte
-	if len(a)+len(b)+len(c) > len(space) {
-		return a + b + c
+// stroke is a delta and its text in one piece of memory: a keystroke costs one allocation.
+type stroke struct {
+	parts [2]Component
+	text  [16]byte
+}
+
+// typed is a delta that passes n units and inserts a+b+c, if that is anything.
+func typed(n int, a, b, c string) Delta {
+	size := len(a) + len(b) + len(c)
+	switch {
+	case size == 0:
+		return Delta{}
+	case size > len(stroke{}.text):
+		return one(n, Component{Insert: a + b + c})
 	}
-	return string(append(append(append(space[:0], a...), b...), c...))
+	s := new(stroke)
+	k := copy(s.text[:], a)
+	k += copy(s.text[k:], b)
+	if c != "" {
+		copy(s.text[k:], c)
+	}
+	text := unsafe.String(&s.text[0], size) // nobody writes to it any more
+	if n == 0 {
+		s.parts[0].Insert = text
+		return s.parts[:1:1]
+	}
+	s.parts[0].Retain, s.parts[1].Insert = n, text
+	return s.parts[:2:2]
 }
 
 // isKey reports whether the component is what a key of a keyboard does, which every type of document takes.
@@ -102,6 +126,19 @@ func (c *Component) isKey() bool {
 // isPlain reports whether the component inserts text without attributes, or deletes.
 func (c *Component) isPlain() bool {
 	return c.Attributes == nil && (c.Insert != "" || c.Delete > 0)
+}
+
+// two is a delta that passes n units and does a, passes gap units more, and does b; both are plain.
+func two(n int, a *Component, gap int, b *Component) Delta {
+	out := new([4]Component)
+	out[0].Retain = n
+	out[1].Insert, out[1].Delete = a.Insert, a.Delete
+	out[2].Retain = gap
+	out[3].Insert, out[3].Delete = b.Insert, b.Delete
+	if n == 0 {
+		return out[1:]
+	}
+	return out[:]
 }
 
 // one is a delta that passes n units and does c.

@@ -17,7 +17,7 @@ func write(w io.Writer, m measured, machine string, benchstat []byte) {
 	fmt.Fprintf(w, "`make bench` runs ours and the peers' benchmarks %d times in turn. A figure is the median, with its 95%% confidence interval, "+
 		"and so is the ratio; beside it is the ratio of both sides' fastest runs, which other work of the machine disturbs least. "+
 		"The recordings are played one edit at a time, each edit validated, from deltas that were made beforehand (the peers: from their own edits). "+
-		"Two typing operations are those of two authors at different places, or one author's next key; results are kept, so that both sides pay for their garbage.\n\n", *rounds)
+		"Typing at two places is two operations of one key each, at random places of 10,000 characters; the next key is where the first one was. Results are kept, so that both sides pay for their garbage.\n\n", *rounds)
 	fmt.Fprint(w, "| what | ot | B/op | allocs/op | beside | its figure | ratio | of the fastest | goal | |\n| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | --- | --- |\n")
 	missing := false
 	for _, g := range goals() {

@@ -123,8 +123,8 @@ const typed = new Delta().retain(25_002).insert('x');
 report('Runs/of=rich-text', 1, () => richText.apply(runs, typed));
 
 // Pairs of typing operations, the same ones as in bench_test.go: a character typed or, one time in five, deleted, by
-// two authors at once; and the next key of the first author, one time in seven backspace. Results are kept for a while, as a
-// server keeps them.
+// two authors at random places; and the next key of the first author, one time in seven backspace. Results are kept for a
+// while, as a server keeps them.
 const N = 1024;
 const kept = new Array(N);
 const operation = (k, i) => ({ at: 1 + ((i * 7919 + k * 4271) % 10_000), deletes: (i + k) % 5 === 0 });
@@ -142,7 +142,10 @@ function pairs(name, make, transform, compose) {
   report(`Transform/of=${name}`, N, () => {
     for (let i = 0; i < N; i++) kept[i] = transform(first[i], second[i]);
   });
-  report(`Compose/of=${name}`, N, () => {
+  report(`Compose/pairs=apart/of=${name}`, N, () => {
+    for (let i = 0; i < N; i++) kept[i] = compose(first[i], second[i]);
+  });
+  report(`Compose/pairs=next/of=${name}`, N, () => {
     for (let i = 0; i < N; i++) kept[i] = compose(first[i], then[i]);
   });
 }
