@@ -245,11 +245,7 @@ func (c *simClient) receive(op protocol.Committed) {
 	}
 	c.w.referee.seen(c, c.v+1, op)
 	made := simOrigin{op.Client, op.Seq}
-	var undo ot.Delta
-	if slices.ContainsFunc(c.ghosts, func(g simGhost) bool { return g.made == made }) {
-		c.w.count("an operation given up was stored after all")
-		undo = delta.Invert(c.content.Delta())
-	}
+	ghost := slices.ContainsFunc(c.ghosts, func(g simGhost) bool { return g.made == made })
 	own := op.Client == c.id
 	switch {
 	case c.flying && (own && c.former.client == "" && op.Seq == c.seq || made == c.former):
@@ -257,6 +253,8 @@ func (c *simClient) receive(op protocol.Committed) {
 	case own:
 		c.lost()
 		return
+	case ghost:
+		c.disown(delta)
 	case c.flying:
 		next := c.inFlight.Transform(delta, false)
 		c.inFlight = delta.Transform(c.inFlight, true)
@@ -271,14 +269,24 @@ func (c *simClient) receive(op protocol.Committed) {
 	}
 	c.v++
 	c.last = &protocol.Origin{Client: op.Client, Seq: op.Seq}
-	if undo != nil {
-		// The edit is there twice now, or will be: this one is taken back.
-		if c.flying {
-			undo = c.inFlight.Transform(undo, true)
-		}
-		c.buffer = c.buffer.Compose(c.buffer.Transform(undo, true))
+	if ghost {
 		c.save()
 	}
+}
+
+// disown takes an operation that was given up and set on top anew: its edit is there twice now, or will be. It is
+// undone right away, before the buffer, which is not carried over it.
+func (c *simClient) disown(delta ot.Delta) {
+	c.w.count("an operation given up was stored after all")
+	base := c.content
+	if c.flying {
+		base = base.Clone()
+		if err := base.Apply(c.inFlight); err != nil {
+			c.w.fail("%s: %v", c.name, err)
+		}
+		delta, c.inFlight = c.inFlight.Transform(delta, false), delta.Transform(c.inFlight, true)
+	}
+	c.buffer = delta.Invert(base.Delta()).Compose(c.buffer)
 }
 
 // acknowledged is rule 3. What comes back is what the client holds, unless rule 4 had

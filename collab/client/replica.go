@@ -211,12 +211,8 @@ func (r *Replica) receive(op protocol.Committed) (own bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	var undo ot.Delta
-	if key := fmt.Sprintf("%s/%d", op.Client, op.Seq); r.ghosts[key] {
-		delete(r.ghosts, key)
-		undo = delta.Invert(r.server.Delta())
-	}
 	remote := delta
+	ghost := fmt.Sprintf("%s/%d", op.Client, op.Seq)
 	former := r.flying && op.Client == r.former && op.Seq == r.formerSeq
 	acknowledged := former || r.flying && r.former == "" && op.Client == r.id && op.Seq == r.seq
 	switch {
@@ -229,6 +225,12 @@ func (r *Replica) receive(op protocol.Committed) (own bool, err error) {
 		}
 	case op.Client == r.id:
 		return false, errLost
+	case r.ghosts[ghost]:
+		delete(r.ghosts, ghost)
+		remote = nil
+		if err := r.disown(delta); err != nil {
+			return false, err
+		}
 	default:
 		remote = r.over(remote)
 	}
@@ -242,16 +244,28 @@ func (r *Replica) receive(op protocol.Committed) (own bool, err error) {
 			return own, fmt.Errorf("version %d does not apply to the view: %w", r.v, err)
 		}
 	}
-	if undo != nil { // the edit that was given up stands there twice now: one of them goes
-		if r.flying {
-			undo = r.inFlight.Transform(undo, true)
-		}
-		for _, mine := range r.unsent {
-			undo = mine.Transform(undo, true)
-		}
-		return own, r.Edit(undo)
-	}
 	return own, nil
+}
+
+// disown takes an operation that was given up and set on top anew: its edit stands there already. It is
+// undone right away, before what is unsent, which is not carried over it: what both copies delete is brought
+// back and deleted again, so that nothing of it is left. The view stays as it is.
+func (r *Replica) disown(delta ot.Delta) error {
+	base := r.server
+	if r.flying {
+		base = base.Clone()
+		if err := base.Apply(r.inFlight); err != nil {
+			return err
+		}
+		delta, r.inFlight = r.inFlight.Transform(delta, false), delta.Transform(r.inFlight, true)
+	}
+	undo := delta.Invert(base.Delta())
+	if len(r.unsent) == 0 {
+		r.unsent = []ot.Delta{undo}
+	} else {
+		r.unsent[0] = undo.Compose(r.unsent[0])
+	}
+	return nil
 }
 
 // startOver takes a new client id; what is unsent goes on top of what comes. On the same

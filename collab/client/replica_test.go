@@ -75,3 +75,42 @@ func TestAReplicaKnowsThatTheServerHasAnotherHistoryOfIt(t *testing.T) {
 		}
 	}
 }
+
+// An edit is sent, given up, and set on top anew; then the first copy of it is stored after all. One of both
+// remains: what both delete is gone, and what both insert stands once.
+func TestAnEditWhoseFormerCopyIsStoredAfterAllStandsOnce(t *testing.T) {
+	for name, flies := range map[string]bool{"while it waits anew": false, "while it is in flight anew": true} {
+		r := newReplica("me00000000000000", ot.Text)
+		if _, err := r.welcome(&protocol.Welcome{V: 1, Type: ot.Text, Doc: doc("abc"), Last: &protocol.Origin{Client: "x", Seq: 1}}, never); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Edit(ot.New().Insert("Z").Delete(2)); err != nil {
+			t.Fatal(err)
+		}
+		former, _ := r.next()
+		client := r.id
+		r.startOver(true)
+		if _, err := r.welcome(&protocol.Welcome{V: 1, Type: ot.Text, Ops: []json.RawMessage{}, Last: &protocol.Origin{Client: "x", Seq: 1}}, never); err != nil {
+			t.Fatal(err)
+		}
+		if flies {
+			r.next()
+		}
+		if err := r.Edit(ot.New().Retain(2).Insert("!")); err != nil {
+			t.Fatal(err)
+		}
+		wire := protocol.Committed{Client: client, Seq: former.Seq, User: "u", Delta: former.Delta.AppendJSON(nil)}
+		if _, err := r.receive(wire); err != nil {
+			t.Fatal(err)
+		}
+		stored := r.server.Clone()
+		for _, d := range append([]ot.Delta{r.inFlight}, r.unsent...) {
+			if err := stored.Apply(d); err != nil {
+				t.Fatal(name, err)
+			}
+		}
+		if got, want := r.View().Text(), "Zc!"; got != want || stored.Text() != want {
+			t.Errorf("%s: the view is %q, and what is stored in the end %q; not %q", name, got, stored.Text(), want)
+		}
+	}
+}

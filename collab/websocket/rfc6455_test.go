@@ -71,6 +71,15 @@ func start(t testing.TB, hub collab.Config, config websocket.Config) (addr strin
 	return strings.TrimPrefix(server.URL, "http://"), h
 }
 
+// crumbs begin a message, and go on with n fragments of nothing and control frames between them.
+func crumbs(n int) []frame {
+	frames := []frame{{first: text}}
+	for range n {
+		frames = append(frames, frame{first: more}, frame{first: fin | pong})
+	}
+	return frames
+}
+
 // TestFramesAreTakenAsRFC6455Says sends frames made by hand to the echo, which has the
 // upgrader, limits and rules of every connection.
 func TestFramesAreTakenAsRFC6455Says(t *testing.T) {
@@ -102,6 +111,9 @@ func TestFramesAreTakenAsRFC6455Says(t *testing.T) {
 		"a new message inside another":           {[]frame{{first: text, payload: "a"}, {first: fin | text, payload: "b"}}, "close 1002|end"},
 		"a binary message inside a text":         {[]frame{{first: text, payload: "a"}, {first: fin | bin, payload: "b"}}, "close 1002|end"},
 		"a fragment that never ends, then close": {[]frame{{first: text, payload: "a"}, {first: more, payload: "b"}, closeFrame(1001, "bye")}, "close 1001|end"},
+
+		"a thousand fragments of nothing": {append(crumbs(1000), frame{first: fin | more, payload: "a"}, frame{first: text}, frame{first: fin | more, payload: "b"}), "text a|text b"},
+		"more fragments of nothing":       {crumbs(1001), "close 1002|end"},
 
 		// Control frames: 5.5.
 		"a ping":                           {[]frame{{first: fin | ping, payload: "p"}}, "pong p"},

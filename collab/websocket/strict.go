@@ -4,11 +4,13 @@ import "net"
 
 // strict is a connection that reads frames by the letter where the library does
 // not: a length takes the fewest bytes that hold it, its highest bit is 0, and a
-// close frame has no payload of one byte (RFC 6455, 5.2 and 5.5.1). It looks at
+// close frame has no payload of one byte (RFC 6455, 5.2 and 5.5.1). Nor may a message go
+// on for ever in fragments of nothing, which no bound of its size would end. It looks at
 // headers alone, as they pass by. What is wrong is a violation, from Read.
 type strict struct {
 	net.Conn
 	header [10]byte // of a frame, but for the mask
+	empty  int      // fragments of nothing, in the message that is under way
 	have   int      // bytes of the header that have passed
 	skip   uint64   // bytes of mask and payload that have not
 	wrong  error
@@ -59,7 +61,12 @@ func (s *strict) headerLen() int {
 	return 2
 }
 
-const opClose = 8
+const (
+	opContinuation = 0
+	opControl      = 8 // and above
+	opClose        = 8
+	emptyMost      = 1000 // fragments of nothing in a message
+)
 
 // judge reads a whole header, and sets how much follows it.
 func (s *strict) judge() error {
@@ -73,12 +80,21 @@ func (s *strict) judge() error {
 	if s.skip = length; s.header[1]&0x80 != 0 {
 		s.skip += 4
 	}
+	op, last := s.header[0]&0x0f, s.header[0]&0x80 != 0
 	switch {
+	case op < opControl && last:
+		s.empty = 0
+	case op == opContinuation && length == 0:
+		s.empty++
+	}
+	switch {
+	case s.empty > emptyMost:
+		return violation("a message comes in too many fragments of nothing")
 	case length > 1<<63-1:
 		return violation("a length has 63 bits")
 	case extended == 2 && length < 126, extended == 8 && length < 1<<16:
 		return violation("a length takes the fewest bytes that hold it")
-	case s.header[0]&0x0f == opClose && length == 1:
+	case op == opClose && length == 1:
 		return violation("a close frame has a code of two bytes, or no payload")
 	}
 	return nil
