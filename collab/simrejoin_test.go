@@ -79,8 +79,12 @@ func (c *simClient) take(m *protocol.Welcome) {
 	}
 	content := c.w.referee.contents[m.V].Clone()
 	if c.content != nil {
+		least := 1
+		if c.flying && c.former.client != "" {
+			least = 0 // it may take a ghost back, be stored, and meet the copy that is left
+		}
 		for _, g := range c.ghosts {
-			c.doubt(g.marks)
+			c.doubt(g.marks, least)
 		}
 	}
 	if c.content != nil && (c.flying || len(c.buffer) > 0) {
@@ -88,7 +92,7 @@ func (c *simClient) take(m *protocol.Welcome) {
 		had := c.content.Clone()
 		switch {
 		case c.flying && c.former.client != "":
-			c.doubt(marksOf(c.inFlight))
+			c.doubt(marksOf(c.inFlight), 1)
 		case c.flying && m.Seq >= c.seq:
 			c.w.count("content that has the operation in flight")
 			if err := had.Apply(c.inFlight); err != nil {
@@ -112,15 +116,16 @@ func (c *simClient) take(m *protocol.Welcome) {
 }
 
 // doubt is what the protocol leaves open: an operation went out under a former client id,
-// and content came instead of the operations since, which would tell whether it is stored. On
-// another lineage it is not: nothing of that one is on its way any more.
-func (c *simClient) doubt(marks []rune) {
+// and content came instead of the operations since, which would tell whether it is stored. Its marks may
+// stand once more than before, and not fewer times than least. On another lineage it is not stored: nothing of
+// that one is on its way any more.
+func (c *simClient) doubt(marks []rune, least int) {
 	if c.w.referee.left(c.epoch, c.v) {
 		c.w.count("set on top of another lineage")
 		return
 	}
 	for _, m := range marks {
-		c.w.referee.again(m, "in flight under a former client id when the log was folded")
+		c.w.referee.again(m, least, "in flight under a former client id when the log was folded")
 	}
 }
 

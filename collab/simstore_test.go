@@ -266,12 +266,12 @@ func same(a, b Operation) bool {
 func told(op Operation) string { return fmt.Sprintf("%s/%d %s", op.Client, op.Seq, op.Delta) }
 
 // again allows a mark to stand once more than before.
-func (r *referee) again(m rune, why string) {
+func (r *referee) again(m rune, least int, why string) {
 	most := 1
 	if f, ok := r.fates[m]; ok {
 		most = f.most
 	}
-	r.allow(m, 1, most+1, why)
+	r.allow(m, least, most+1, why)
 }
 
 func (r *referee) allow(m rune, least, most int, why string) {
