@@ -29,7 +29,10 @@ stay; versions in between can no longer be read. A client that comes back from b
 gets the content instead of operations, and keeps its unsent edits.`,
 		Example: "  weft doc compact --all --keep 90d --dry-run\n  weft doc compact handbook --keep 0",
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 == p.all {
+			switch {
+			case len(args) > 0 && p.all:
+				return usage("documents are named, and --all is given: it is one or the other")
+			case len(args) == 0 && !p.all:
 				return usage("name documents, or take --all of them; see --help")
 			}
 			return validDocs(args)

@@ -194,6 +194,9 @@ func docHistoryCommand() *cobra.Command {
 	cmd.Flags().Int64Var(&from, "from", -1, "from the operation after this version on; all that the log holds by default")
 	cmd.Flags().Int64Var(&limit, "limit", 0, "operations at most; 0 for all")
 	return reading(cmd, func(cmd *cobra.Command, store collab.Store, args []string) error {
+		if limit < 0 {
+			return usage("--limit %d: a number of operations, or 0 for all", limit)
+		}
 		meta, err := store.Meta(cmd.Context(), args[0])
 		if err != nil {
 			return err
@@ -247,6 +250,9 @@ func docAuditCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&limit, "limit", 1000, "lines at most, the newest first")
 	return reading(cmd, func(cmd *cobra.Command, store collab.Store, args []string) error {
+		if limit < 1 {
+			return usage("--limit %d: a number of lines, 1 at least", limit)
+		}
 		entries, err := store.Audit(cmd.Context(), strings.Join(args, ""), limit)
 		if err != nil {
 			return err

@@ -125,6 +125,9 @@ func TestDocumentsAreLookedAfterInTheirStore(t *testing.T) {
 		fails("delta or text", "export", "old", "--format", "html")
 		fails("not the id", "show", "../etc")
 		fails("--all", "compact")
+		fails("one or the other", "compact", "old", "--all")
+		fails("--limit", "history", "old", "--limit", "-4")
+		fails("--limit", "audit", "--limit", "-4")
 		fails("30d", "compact", "--all", "--keep", "soon")
 		fails("--yes", "delete", "old")
 

@@ -261,6 +261,9 @@ func TestAllowedPagesMayReadEveryAnswer(t *testing.T) {
 			if r.Header.Get("Access-Control-Allow-Origin") != allowed {
 				t.Errorf("%s for %s: %v", path, origin, r.Header)
 			}
+			if vary := r.Header.Values("Vary"); len(vary) != 1 || vary[0] != "Origin" {
+				t.Errorf("%s for %s: Vary is %q", path, origin, vary)
+			}
 			if exposed := strings.ToLower(r.Header.Get("Access-Control-Expose-Headers")); allowed != "" && (!strings.Contains(exposed, "etag") || !strings.Contains(exposed, "retry-after")) {
 				t.Errorf("%s exposes %s", path, exposed)
 			}

@@ -23,6 +23,7 @@ func TestCreating(t *testing.T) {
 		{"a newborn text", `{"type":"text"}`, `[]`, 0},
 		{"an id", `{"id":"an.id_with~all:of-them9"}`, `[map[insert:` + "\n" + `]]`, 0},
 		{"content", `{"content":[{"insert":"x","attributes":{"bold":true}},{"insert":"\n"}]}`, `[map[attributes:map[bold:true] insert:x] map[insert:` + "\n" + `]]`, 1},
+		{"null for what may be left out", `{"id":null,"type":null,"content":null}`, `[map[insert:` + "\n" + `]]`, 0},
 		{"content that is the newborn", `{"content":[{"insert":"\n"}]}`, `[map[insert:` + "\n" + `]]`, 0},
 		{"content of a text", `{"type":"text","content":[{"insert":"a\r\nb"}]}`, "[map[insert:a\r\nb]]", 1},
 	} {
@@ -69,7 +70,11 @@ func TestCreating(t *testing.T) {
 		{`{"id":3}`, "bad_message", 400},
 		{`{"type":"poem"}`, "bad_message", 400},
 		{`[]`, "bad_message", 400},
+		{`null`, "bad_message", 400},
 		{`{"id":`, "bad_message", 400},
+		{`{"id":"one","id":"two"}`, "bad_message", 400},
+		{`{} {}`, "bad_message", 400},
+		{`{"content":[{"insert":"x","insert":"\n"}]}`, "bad_op", 422},
 		{`{"content":"x"}`, "bad_op", 422},
 		{`{"content":[{"insert":"no newline"}]}`, "bad_op", 422},
 		{`{"content":[{"retain":1},{"insert":"\n"}]}`, "bad_op", 422},
@@ -203,7 +208,7 @@ func TestPostingAnOperation(t *testing.T) {
 	request, _ := http.NewRequest(http.MethodPost, s.URL+"/v1/docs/"+doc+"/ops", strings.NewReader(first))
 	request.Header.Set("Authorization", "Bearer "+good)
 	r, got := s.do(request)
-	asProblem(t, "a body that does not say that it is JSON", r, got, 415, "")
+	asProblem(t, "a body that does not say that it is JSON", r, got, 415, "bad_message")
 	r, got = s.call("POST", "/v1/docs/nowhere/ops", good, first)
 	asProblem(t, "a document that is not there", r, got, 404, "not_found")
 	s.call("DELETE", "/v1/docs/"+doc, token(t, "boss", time.Hour, "*=manage"), "")

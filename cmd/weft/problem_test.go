@@ -44,7 +44,7 @@ func TestAddressesAndMethodsThatThereAreNot(t *testing.T) {
 	for _, call := range []string{"PUT /v1/docs/x", "POST /v1/docs/x", "PATCH /v1/docs/x/ops"} {
 		method, path, _ := strings.Cut(call, " ")
 		r, got := s.call(method, path, good, "")
-		asProblem(t, call, r, got, 405, "")
+		asProblem(t, call, r, got, 405, "bad_message")
 		if r.Header.Get("Allow") == "" {
 			t.Errorf("%s: no Allow", call)
 		}

@@ -394,6 +394,8 @@ func TestBadConfigurationSaysWhatToDo(t *testing.T) {
 		"an unknown command":             {nil, []string{"sevre"}, 2, "sevre"},
 		"too many arguments":             {[]string{key}, []string{"serve", "now"}, 2, "now"},
 		"a token without a user":         {[]string{key}, []string{"token"}, 2, "sub"},
+		"a token that opens nothing":     {[]string{key}, []string{"token", "--sub", "a"}, 2, "--doc"},
+		"a token that has expired":       {[]string{key}, []string{"token", "--sub", "a", "--doc", "x=read", "--ttl", "-1s"}, 2, "--ttl"},
 		"a token with an unknown role":   {[]string{key}, []string{"token", "--sub", "a", "--doc", "x=owner"}, 2, "id=role"},
 		"health of nobody":               {[]string{"WEFT_ADDR=" + dead}, []string{"health"}, 1, "refused"},
 		"a log level that is none":       {[]string{key, "WEFT_LOG_LEVEL=loud"}, nil, 2, "--log-level"},

@@ -54,6 +54,12 @@ func tokenCommand() *cobra.Command {
 			if claims.User == "" {
 				return usage("--sub is missing: the user's id")
 			}
+			if len(docs) == 0 && !claims.Admin {
+				return usage("--doc is missing, and so the token would open nothing: --doc notes=write, or --admin")
+			}
+			if life <= 0 {
+				return usage("--ttl %s: the token would be expired already", life)
+			}
 			secret := c.jwt.Secret
 			if secret == "" {
 				var err error

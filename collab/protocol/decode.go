@@ -291,3 +291,33 @@ func DecodeOp(body []byte, limits Limits) (client string, op Op, newest bool, er
 	}
 	return client, op, newest, err
 }
+
+// DecodeDoc reads the body of an HTTP request that makes a document, as strictly:
+// {"id"?,"type"?,"content"?}. What is left out, or null, is "", ot.Rich and nil.
+func DecodeDoc(body []byte) (id string, typ ot.Type, content ot.Delta, err error) {
+	f, err := object(body)
+	if err != nil {
+		return "", "", nil, err
+	}
+	given := func(name string) bool { v := f.value(name); return v != nil && v.Kind() != 'n' }
+	if given("id") {
+		if id = f.text("id", true); f.err == nil && !ValidDoc(id) {
+			f.fail("id", "1 to 128 characters A-Z a-z 0-9 . _ ~ : -, the first a letter or digit")
+		}
+	}
+	typ = ot.Rich
+	if given("type") {
+		if typ = ot.Type(f.text("type", true)); typ != ot.Rich && typ != ot.Text {
+			f.fail("type", "rich or text")
+		}
+	}
+	if f.err != nil {
+		return "", "", nil, f.err
+	}
+	if given("content") {
+		if content, err = ot.Decode(f.value("content")); err != nil {
+			return "", "", nil, &Error{Code: BadOp, Msg: err.Error()}
+		}
+	}
+	return id, typ, content, nil
+}

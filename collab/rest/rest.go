@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	jsonv2 "github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/rs/cors"
 
 	"github.com/weft-collab/weft/collab"
@@ -71,7 +69,7 @@ func New(c Config) http.Handler {
 func (a *api) cors(next http.Handler) http.Handler {
 	return cors.New(cors.Options{
 		AllowOriginVaryRequestFunc: func(r *http.Request, origin string) (bool, []string) {
-			return protocol.OriginAllowed(a.Origins, origin, r.Host), []string{"Origin"}
+			return protocol.OriginAllowed(a.Origins, origin, r.Host), nil // Vary: Origin is told in any case
 		},
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete},
 		AllowedHeaders: []string{"Authorization", "Content-Type"},
@@ -91,7 +89,7 @@ func (a *api) route(w http.ResponseWriter, r *http.Request) {
 	h.ServeHTTP(&probe, r)
 	if allow := probe.header.Get("Allow"); allow != "" {
 		w.Header().Set("Allow", allow)
-		write(w, protocol.Problem{Status: http.StatusMethodNotAllowed, Detail: "this address takes " + allow}, 0)
+		write(w, protocol.Problem{Status: http.StatusMethodNotAllowed, Code: protocol.BadMessage, Detail: "this address takes " + allow}, 0)
 		return
 	}
 	write(w, protocol.Problem{Status: http.StatusNotFound, Code: protocol.NotFound, Detail: "there is nothing at this address; docs/protocol.md lists the calls"}, 0)
@@ -189,7 +187,7 @@ func bad(detail string) error {
 // body reads a JSON body.
 func (a *api) body(c *call, most int) ([]byte, error) {
 	if typ, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || typ != "application/json" {
-		return nil, &problem{protocol.Problem{Status: http.StatusUnsupportedMediaType, Detail: "send JSON, with Content-Type: application/json"}}
+		return nil, &problem{protocol.Problem{Status: http.StatusUnsupportedMediaType, Code: protocol.BadMessage, Detail: "send JSON, with Content-Type: application/json"}}
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, int64(most+bodyOverhead)))
 	var large *http.MaxBytesError
@@ -239,31 +237,9 @@ func (a *api) create(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	var in struct {
-		ID      *string        `json:"id"`
-		Type    *ot.Type       `json:"type"`
-		Content jsontext.Value `json:"content"`
-	}
-	// What is wrong inside the content is for the decoder of deltas to say.
-	if err := jsonv2.Unmarshal(data, &in, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)); err != nil {
-		return bad(`the body should be an object with "id", "type" and "content", each of which may be left out: ` + err.Error())
-	}
-	doc, typ := "", ot.Rich
-	if in.ID != nil {
-		if doc = *in.ID; !protocol.ValidDoc(doc) {
-			return bad("a document's id has 1 to 128 characters A-Z a-z 0-9 . _ ~ : -, the first a letter or digit")
-		}
-	}
-	if in.Type != nil {
-		if typ = *in.Type; typ != ot.Rich && typ != ot.Text {
-			return bad(`"type" should be rich or text`)
-		}
-	}
-	var content ot.Delta
-	if in.Content != nil {
-		if content, err = ot.Decode(in.Content); err != nil {
-			return &protocol.Error{Code: protocol.BadOp, Msg: err.Error()}
-		}
+	doc, typ, content, err := protocol.DecodeDoc(data)
+	if err != nil {
+		return err
 	}
 	made, err := a.Hub.Create(ctx, c.id, doc, typ, content)
 	if err != nil {

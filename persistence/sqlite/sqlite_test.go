@@ -72,6 +72,20 @@ func TestAFolderMayBeRelativeAndHaveAnyName(t *testing.T) {
 	}
 }
 
+func TestTheFilesAreTheirOwnersAlone(t *testing.T) {
+	dir := t.TempDir() // others may enter it
+	open(t, dir)
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) < 2 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v (%v)", f.Name(), info.Mode(), err)
+		}
+	}
+}
+
 func TestAFolderInUseIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir)

@@ -52,11 +52,24 @@ func Open(ctx context.Context, dir string, migrate bool, log *slog.Logger) (*Sto
 		return nil, err
 	}
 	s := &Store{lock: lock, log: log}
-	if err := s.open(ctx, filepath.Join(dir, File), migrate); err != nil {
+	file := filepath.Join(dir, File)
+	if err = made(file); err == nil {
+		err = s.open(ctx, file, migrate)
+	}
+	if err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// made makes the file where it does not exist, for its owner alone.
+func made(file string) error {
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("the embedded store cannot be opened: %w", err)
+	}
+	return f.Close()
 }
 
 func lockFolder(dir string) (*flock.Flock, error) {
@@ -87,11 +100,16 @@ func OpenReader(ctx context.Context, dir string, log *slog.Logger) (*Store, erro
 		return nil, err
 	}
 	s.write = s.read
-	if err := migrations.Check(ctx, migrations.SQLite, s.read); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("%s: %w", file, err)
+	err = migrations.Check(ctx, migrations.SQLite, s.read)
+	if err == nil {
+		return s, nil
 	}
-	return s, nil
+	s.Close()
+	var e *sqlite3.Error
+	if errors.As(err, &e) && (e.Code()&0xff == codes.SQLITE_READONLY || e.Code()&0xff == codes.SQLITE_CANTOPEN) {
+		err = fmt.Errorf("this user may not write in the folder, which even reading needs: take the server's user, or a backup: %w", err)
+	}
+	return nil, fmt.Errorf("%s: %w", file, err)
 }
 
 // source is the address of a database file.
