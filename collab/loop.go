@@ -245,7 +245,9 @@ func ask(ctx context.Context, store Store, id string, e effect) event {
 	case effAppend:
 		return evStored{store.Append(ctx, id, e.head, e.ops)}
 	case effSnapshot:
-		err := store.PutSnapshot(ctx, id, Snapshot{Version: e.version, Content: e.content.AppendJSON(nil)})
+		content := e.content.AppendJSON(nil)
+		e.content.Release()
+		err := store.PutSnapshot(ctx, id, Snapshot{Version: e.version, Content: content})
 		return evSnapshotted{e.version, err}
 	}
 	panic("collab: unknown effect")

@@ -51,7 +51,7 @@
 // Compose, Transform and TransformPosition take time in proportion to the components of both deltas and to the text that
 // they cut, Invert also to the content. Apply takes time in proportion to the size of the edit and the logarithm of the
 // content, and so do positions and slices. Clone takes no time; afterwards each side copies
-// the nodes that it alters, about a kilobyte each, once. Diff takes time in proportion to both contents and to their changes.
+// the nodes that it alters, about a kilobyte each, once, until the clone is released ([Document.Release]). Diff takes time in proportion to both contents and to their changes.
 //
 // # Goroutines
 //

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // Document is a content of one type. An edit takes time in proportion to its own
@@ -12,14 +13,17 @@ import (
 type Document struct {
 	typ    Type
 	root   *node
-	owner  *owner
+	mine   ownership // of the nodes that it makes
+	lent   []loan    // to clones, the newest last
+	floor  int       // nodes up to this epoch are lent for ever
+	loans  []loan    // that it has as a clone
 	finger finger
 }
 
 // NewDocument is a newborn document: "\n" for Rich, empty for Text.
 func NewDocument(t Type) *Document {
-	doc := &Document{typ: t, owner: new(owner)}
-	doc.root = &node{owner: doc.owner}
+	doc := &Document{typ: t, mine: newOwnership()}
+	doc.root = &node{ownership: doc.mine}
 	if t == Rich {
 		doc.apply(Delta{{Insert: "\n"}})
 	}
@@ -29,8 +33,8 @@ func NewDocument(t Type) *Document {
 // DocumentOf is a document with a content: inserts only, in the form that Decode
 // takes, for Rich ending in a newline. Null attributes are left out. Errors are *Error.
 func DocumentOf(t Type, content Delta) (*Document, error) {
-	doc := &Document{typ: t, owner: new(owner)}
-	doc.root = &node{owner: doc.owner}
+	doc := &Document{typ: t, mine: newOwnership()}
+	doc.root = &node{ownership: doc.mine}
 	at := 0
 	for i, c := range content {
 		if !c.IsInsert() {
@@ -49,11 +53,34 @@ func DocumentOf(t Type, content Delta) (*Document, error) {
 }
 
 // Clone is the same content, to be edited or read apart from doc, also by another goroutine. It copies nothing. From
-// then on each side copies a node, of a kilobyte or two, when it alters it for the first time; a document that
-// was never cloned copies none. Clone counts as an edit of doc: the goroutine that edits doc calls it.
+// then on each side copies a node, of a kilobyte or two, when it alters it for the first time, until the clone is
+// released. Clone counts as an edit of doc: the goroutine that edits doc calls it.
 func (doc *Document) Clone() *Document {
-	doc.owner, doc.finger = new(owner), finger{}
-	return &Document{typ: doc.typ, root: doc.root, owner: new(owner)}
+	_ = doc.tree() // forgets loans
+	l := loan{doc.mine.epoch, new(atomic.Int64)}
+	clone := &Document{typ: doc.typ, root: doc.root, mine: newOwnership(), loans: append(slices.Clone(doc.loans), l)}
+	for _, l := range clone.loans {
+		l.held.Add(1)
+	}
+	if n := len(clone.loans) - lentMost; n > 0 { // what it was cloned from through so many others copies for ever
+		clone.loans = slices.Delete(clone.loans, 0, n)
+	}
+	doc.lent, doc.finger = append(doc.lent, l), finger{}
+	doc.mine.epoch++
+	return clone
+}
+
+// Release says that nobody needs a clone any more: what it was cloned from copies nothing for its sake from then on. The
+// goroutine that used the clone last calls it, and the clone is not to be used afterwards. A clone that is dropped without
+// it costs those copies, and nothing else. Of a document that is no clone it does nothing.
+func (doc *Document) Release() {
+	if len(doc.loans) == 0 {
+		return
+	}
+	for _, l := range doc.loans {
+		l.held.Add(-1)
+	}
+	*doc = Document{}
 }
 
 // Type is what the document holds.
@@ -103,7 +130,21 @@ func (doc *Document) apply(d Delta) {
 	doc.root = doc.tree().apply(doc.root, d)
 }
 
-func (doc *Document) tree() tree { return tree{doc.owner} }
+// tree is what edits nodes for doc. It forgets the loans of clones that were released.
+func (doc *Document) tree() tree {
+	if len(doc.lent) > 0 {
+		doc.lent = slices.DeleteFunc(doc.lent, func(l loan) bool { return l.held.Load() == 0 })
+		if n := len(doc.lent) - lentMost; n > 0 { // dropped without Release, more likely than not
+			doc.floor = doc.lent[n-1].epoch
+			doc.lent = slices.Delete(doc.lent, 0, n)
+		}
+	}
+	t := tree{mine: doc.mine, lent: doc.floor}
+	if n := len(doc.lent); n > 0 {
+		t.lent = doc.lent[n-1].epoch
+	}
+	return t
+}
 
 // Delta is the content in normal form: inserts, equal neighbours merged.
 func (doc *Document) Delta() Delta { return doc.Slice(0, doc.Len()) }

@@ -142,5 +142,6 @@ func ExampleDocument_Clone() {
 	snapshot := doc.Clone()
 	_ = doc.Apply(ot.New().Retain(5).Insert(" two"))
 	fmt.Println(snapshot.Text(), "/", doc.Text())
+	snapshot.Release() // from now on doc copies nothing for it
 	// Output: draft / draft two
 }

@@ -1,7 +1,7 @@
 package ot
 
 // A finger is at the leaf where the last edit was, so that the next one, most often beside
-// it, need not look for its leaf. Every node of its path belongs to the document's owner.
+// it, need not look for its leaf. Every node of its path is the document's alone.
 type finger struct {
 	leaf  *node // nil for none
 	start int   // the unit at which it begins

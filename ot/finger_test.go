@@ -206,14 +206,14 @@ func TestEditsBesideTheLastOneAreWhatThePlainModelSays(t *testing.T) {
 		for i := range 400 {
 			w := writers[r.IntN(len(writers))]
 			switch {
-			case i%40 == 39 && len(writers) < 4:
+			case i%20 == 19 && len(writers) < 5:
 				writers = append(writers, w.clone())
-			case i%100 == 99:
+			case i%25 == 24 && len(writers) > 1:
 				n := r.IntN(len(writers))
-				writers = append(writers[:n], writers[n+1:]...)
-				if len(writers) == 0 {
-					writers = append(writers, w)
+				if writers[n] != w && r.IntN(3) > 0 {
+					writers[n].doc.Release()
 				}
+				writers = append(writers[:n], writers[n+1:]...)
 			case r.IntN(25) == 0:
 				w.fail(t)
 			default:
@@ -243,7 +243,11 @@ func TestACloneIsReadWhileTheOriginalIsEdited(t *testing.T) {
 		want := doc.AppendJSON(nil)
 		done := make(chan bool)
 		go func() {
-			done <- bytes.Equal(clone.AppendJSON(nil), want) && clone.Check(ot.New().Retain(i*3).Delete(1)) == nil
+			ok := bytes.Equal(clone.AppendJSON(nil), want) && clone.Check(ot.New().Retain(i*3).Delete(1)) == nil
+			if i%3 > 0 {
+				clone.Release()
+			}
+			done <- ok
 		}()
 		for j := range 20 {
 			if err := doc.Apply(ot.New().Retain(i * 3 * (j % 3 * 7)).Insert("bbb")); err != nil {
@@ -253,5 +257,64 @@ func TestACloneIsReadWhileTheOriginalIsEdited(t *testing.T) {
 		if !<-done {
 			t.Fatalf("clone %d is not what it was", i)
 		}
+	}
+}
+
+func TestNothingIsCopiedForClonesThatWereReleased(t *testing.T) {
+	doc, err := ot.DocumentOf(ot.Text, ot.New().Insert(strings.Repeat("0123456789", 10_000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := ot.New().Retain(50_000).Insert("x")
+	edit := func() {
+		if err := doc.Apply(key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit()
+	nothing := testing.AllocsPerRun(50, func() { doc.Clone().Release() })
+	released := testing.AllocsPerRun(50, func() {
+		doc.Clone().Release()
+		edit()
+	})
+	ofAClone := testing.AllocsPerRun(50, func() {
+		clone := doc.Clone()
+		clone.Clone().Release()
+		clone.Release()
+		edit()
+	})
+	held := testing.AllocsPerRun(50, func() {
+		clone := doc.Clone()
+		edit()
+		clone.Release()
+	})
+	var keeps *ot.Document // a clone of a clone
+	heldByAnother := testing.AllocsPerRun(50, func() {
+		clone := doc.Clone()
+		keeps = clone.Clone()
+		clone.Release()
+		edit()
+	})
+	if released > nothing || ofAClone > 3*nothing {
+		t.Errorf("an edit after a clone that was released takes %v allocations, and after a clone of one %v; a clone takes %v", released, ofAClone, nothing)
+	}
+	if held < nothing+3 || heldByAnother < 2*nothing+3 {
+		t.Errorf("an edit while a clone is held takes %v allocations, and while a clone of one is held %v: nothing is copied", held, heldByAnother)
+	}
+	keeps.Release()
+
+	// Of many clones no more is remembered than of a few.
+	for range 100 {
+		doc.Clone()
+		doc = doc.Clone()
+	}
+	if err := doc.Sound(); err != nil {
+		t.Error(err)
+	}
+	for range 100 {
+		doc.Clone()
+	}
+	if err := doc.Sound(); err != nil {
+		t.Error(err)
 	}
 }

@@ -7,9 +7,9 @@ import "fmt"
 func (doc *Document) Sound() error {
 	f := &doc.finger
 	if f.leaf != nil {
-		n, start := doc.root, 0
+		n, start, shared := doc.root, 0, doc.tree().lent
 		for _, s := range f.path[:f.depth] {
-			if s.node != n || n.owner != doc.owner {
+			if s.node != n || n.owner != doc.mine.owner || n.epoch <= shared {
 				return fmt.Errorf("the finger's path leaves the tree, or shares it")
 			}
 			for _, units := range n.units[:s.kid] {
@@ -17,9 +17,12 @@ func (doc *Document) Sound() error {
 			}
 			n = n.kids[s.kid]
 		}
-		if f.leaf != n || n.owner != doc.owner || f.start != start {
+		if f.leaf != n || n.owner != doc.mine.owner || n.epoch <= shared || f.start != start {
 			return fmt.Errorf("the finger is at %d of another leaf, not at %d", f.start, start)
 		}
+	}
+	if len(doc.loans) > lentMost || len(doc.lent) > lentMost+1 {
+		return fmt.Errorf("%d loans are remembered, and %d of others", len(doc.lent), len(doc.loans))
 	}
 	return doc.root.sound()
 }

@@ -2,13 +2,14 @@ package ot
 
 import (
 	"slices"
+	"sync/atomic"
 	"unicode/utf8"
 )
 
 // The content of a document is a B-tree. Its leaves hold text as UTF-8 with the
 // runs of equal attributes in it; inner nodes hold the length of each child. Every
-// node belongs to one owner, which alone may alter it; everybody else copies it
-// first. So a clone costs nothing until one side is edited.
+// node belongs to one document, which alone may alter it, and not while a clone has it too;
+// everybody else copies it first. So a clone costs nothing until one side is edited.
 const (
 	leafBytes = 1536 // text of a leaf
 	leafGoal  = 1248 // text of a leaf that is written in order
@@ -17,11 +18,27 @@ const (
 	fanout    = 32   // children of an inner node
 )
 
+// ownership says which document made a node, and after how many clones.
+type ownership struct {
+	owner *owner
+	epoch int
+}
+
 type owner struct{ _ byte }
 
+func newOwnership() ownership { return ownership{new(owner), 1} }
+
+// A loan is of all nodes of a document up to an epoch, to a clone and to the clones of that.
+type loan struct {
+	epoch int
+	held  *atomic.Int64 // by so many of them
+}
+
+const lentMost = 4 // loans that a document keeps count of, either way
+
 type node struct {
-	owner *owner
-	size  size // of all that is below
+	ownership
+	size size // of all that is below
 
 	kids  []*node // of an inner node
 	units []int   // of each kid
@@ -59,14 +76,17 @@ func (e *edit) run() run {
 	return run{bytes: len(e.Insert), units: e.units, attrs: e.format, embed: e.Embed}
 }
 
-// tree edits nodes on behalf of one owner.
-type tree struct{ owner *owner }
+// tree edits nodes on behalf of one document.
+type tree struct {
+	mine ownership
+	lent int // the document's nodes up to this epoch are others' too; 0 for none
+}
 
 func (t tree) own(n *node) *node {
-	if n.owner == t.owner {
+	if n.owner == t.mine.owner && n.epoch > t.lent {
 		return n
 	}
-	c := &node{owner: t.owner, size: n.size}
+	c := &node{ownership: t.mine, size: n.size}
 	if n.kids != nil {
 		c.kids = append(make([]*node, 0, fanout+1), n.kids...)
 		c.units = append(make([]int, 0, fanout+1), n.units...)
@@ -98,7 +118,7 @@ func (t tree) root(n *node, from, to int, e *edit) *node {
 		nodes = t.group(nodes)
 	}
 	if len(nodes) == 0 {
-		return &node{owner: t.owner}
+		return &node{ownership: t.mine}
 	}
 	n = nodes[0]
 	for len(n.kids) == 1 {
@@ -113,7 +133,7 @@ func (t tree) group(nodes []*node) []*node {
 	parents := make([]*node, count)
 	for i := range parents {
 		kids := nodes[i*len(nodes)/count : (i+1)*len(nodes)/count]
-		p := &node{owner: t.owner, kids: make([]*node, 0, fanout+1), units: make([]int, 0, fanout+1)}
+		p := &node{ownership: t.mine, kids: make([]*node, 0, fanout+1), units: make([]int, 0, fanout+1)}
 		for _, k := range kids {
 			p.kids, p.units = append(p.kids, k), append(p.units, k.size.units)
 			p.size.add(k.size)
@@ -242,7 +262,7 @@ func (t tree) split(n *node, appended bool, out []*node) []*node {
 				if leaf != nil {
 					out = append(out, leaf)
 				}
-				leaf = &node{owner: t.owner, text: room(min(goal, len(text)) + slack)}
+				leaf = &node{ownership: t.mine, text: room(min(goal, len(text)) + slack)}
 			}
 			part := r
 			if room := goal - len(leaf.text); r.bytes > room {
