@@ -69,6 +69,8 @@ type document struct {
 	sessions map[string]*session
 	list     []*session         // the same, in the order they came
 	fed      int64              // the head at which feedAll was done
+	door     []*session         // wait until others have read the content in their welcomes
+	unread   int                // bytes of contents in welcomes that are not written yet
 	replaced []*session         // end when what is pending of them has come back
 	remote   map[string]*peer   // sessions of other nodes
 	tellAt   time.Time          // when owed presence is sent; zero: none owed
@@ -91,6 +93,7 @@ type rules struct {
 	limits        protocol.Limits
 	features      []string
 	sessions      int           // of a document on a node
+	welcomeBytes  int           // of contents in welcomes that are not written yet, beyond which others wait; 0: no bound
 	opsPerS       int           // of a document on a node; 0: no bound
 	batch         int           // operations of one append at most
 	snapshotEvery int64         // versions
@@ -341,7 +344,7 @@ func (d *document) finish(why protocol.Error) {
 	}
 	events := slices.Concat(d.stalled, d.judging, d.waiting)
 	d.pending, d.stalled, d.judging, d.waiting, d.inFlight, d.busQueue = nil, nil, nil, nil, 0, nil
-	d.work, d.tellAt = idle, time.Time{}
+	d.work, d.tellAt, d.door = idle, time.Time{}, nil
 	for _, ev := range events {
 		d.refuse(ev, why)
 	}
@@ -356,6 +359,7 @@ func (d *document) settle() {
 		d.employ()
 		d.feedAll()
 		d.endReplaced()
+		d.letIn()
 		d.snapshot()
 		if d.tail.overfull() {
 			d.carryAll()

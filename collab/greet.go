@@ -209,7 +209,13 @@ func (d *document) seqAt(client string, v int64, shown, rest []logged) int64 {
 	return row.Seq - 1
 }
 
+// welcomeContent answers hello with the content. Many who come at once, and do not read, would have a copy of it
+// in memory each: beyond a bound they wait until others have read theirs, or were cut off.
 func (d *document) welcomeContent(s *session) {
+	if most := d.rules.welcomeBytes; most > 0 && d.unread > 0 && d.unread >= most {
+		d.door = append(d.door, s)
+		return
+	}
 	w := d.greeting(s)
 	w.V = d.head()
 	w.Doc = d.content.AppendJSON(nil)
@@ -218,6 +224,28 @@ func (d *document) welcomeContent(s *session) {
 		w.Last = made.origin()
 	}
 	d.greet(s, w)
+	if !s.ended {
+		s.unread = len(w.Doc)
+		d.unread += s.unread
+	}
+}
+
+// read notes that so much of what a session was sent is written; its welcome is the first of that.
+func (d *document) read(s *session, bytes int) {
+	n := min(bytes, s.unread)
+	s.unread -= n
+	d.unread -= n
+}
+
+// letIn goes on with those who wait for their welcome.
+func (d *document) letIn() {
+	for len(d.door) > 0 && (d.unread == 0 || d.unread < d.rules.welcomeBytes) {
+		s := d.door[0]
+		d.door = d.door[1:]
+		if !s.ended {
+			d.welcome(s)
+		}
+	}
 }
 
 func (d *document) greeting(s *session) protocol.Welcome {

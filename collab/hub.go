@@ -85,7 +85,7 @@ func NewHub(c Config) *Hub {
 		every: orTime(c.CheckEvery, 3*time.Second), keep: c.Keep, soon: make(chan struct{}, 1), away: make(chan bool, 1),
 		docs: map[string]*loop{},
 		rules: rules{
-			limits: l, features: []string{}, sessions: c.SessionsPerDocument, batch: 1000, snapshotEvery: c.SnapshotEvery,
+			limits: l, features: []string{}, sessions: c.SessionsPerDocument, welcomeBytes: 64 << 20, batch: 1000, snapshotEvery: c.SnapshotEvery,
 			idleAfter: orTime(c.IdleAfter, 30*time.Second), slowAfter: orTime(c.SlowAfter, 10*time.Second),
 			storeAfter: orTime(c.StoreAfter, 2*time.Minute), tellEvery: orTime(c.PresenceEvery, 40*time.Millisecond), opsPerS: c.OpsPerDocument,
 			announceEvery: 10 * time.Second, forgetAfter: 25 * time.Second, tailOps: tailOps, loadedOps: loadedOps,

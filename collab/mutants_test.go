@@ -58,6 +58,7 @@ var mutants = []mutant{
 	{"a stored operation does not move its client's row", "commit.go", "	d.clients[op.client] = ClientRow{User: op.user, Seq: op.seq, Version: d.head()}\n", ""},
 	{"a lost compare and swap is tried again without the log", "commit.go", "	d.mustSync = true\n	if errors.Is(err, ErrConflict) {", "	if errors.Is(err, ErrConflict) {"},
 	{"an unknown outcome is taken for a commit", "commit.go", "	case err == nil:\n		d.answered(true)\n		d.committed()", "	case !isVerdict(err):\n		d.answered(true)\n		d.committed()"},
+	{"a session that leaves keeps others from their welcome", "session.go", "	d.read(s, s.unread)\n", ""},
 	{"a snapshot holds what is not stored yet", "commit.go", "d.do(effSnapshot{d.head(), d.content.Clone()})", "d.do(effSnapshot{d.head(), d.tip.Clone()})"},
 	{"another lineage is not noticed", "greet.go", "v > 0 && (last.Client != made.client || last.Seq != made.seq)", "v > 0 && last.Client != made.client && last.Seq != made.seq"},
 	{"a reading does not ask the store", "document.go", "	case evRead:\n		d.await(ev)", "	case evRead:\n		d.judged(ev)"},

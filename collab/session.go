@@ -28,6 +28,7 @@ type session struct {
 	owed     map[string]struct{} // peers whose presence it has not been told
 
 	frames, bytes int       // unwritten
+	unread        int       // of these bytes, the content in its welcome
 	shut          time.Time // since when the window has been shut without progress; zero: it is open
 	byeAt         time.Time // while draining
 	hello         protocol.Hello
@@ -53,6 +54,7 @@ func (s *session) written(now time.Time, frames, bytes int) {
 func (d *document) credit(ev evCredit) {
 	s := ev.s
 	s.written(d.now, ev.frames, ev.bytes)
+	d.read(s, ev.bytes)
 	if !s.shut.IsZero() {
 		d.wake(s.shut.Add(d.rules.slowAfter))
 	}
@@ -119,6 +121,7 @@ func (d *document) leave(s *session) {
 
 func (d *document) forget(s *session) {
 	s.held, s.holding = nil, false
+	d.read(s, s.unread)
 	if d.sessions[s.id] != s {
 		return
 	}

@@ -17,7 +17,7 @@ var (
 		"an append that was given up came too late", "log compacted between two calls", "set on top of another lineage",
 		"token renewed", "a token allows reading alone", "a submission was answered", "a submission sent again was answered",
 		"a submission was given up, to be sent again", "read", "refused: replaced", "refused: bad_version", "refused: rate_limited",
-		"refused: forbidden", "refused: token_expired",
+		"refused: forbidden", "refused: token_expired", "a welcome waited until others were read",
 	}
 	simSeldom = []string{
 		"compared otherwise", "came back after bad_version under the same id", "lost state", "somebody came while it unloaded",

@@ -122,6 +122,9 @@ func (l *simLoop) step(ev event) {
 	if l.n.up && !l.over {
 		l.perform(l.doc.step(l.n.now(), ev))
 		l.checkFed()
+		if len(l.doc.door) > 0 {
+			l.n.w.count("a welcome waited until others were read")
+		}
 		l.asks()
 	}
 }
