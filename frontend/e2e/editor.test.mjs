@@ -454,6 +454,104 @@ test('the link field starts with the selected text only where that is an address
   }
 });
 
+test("a name stands at another's cursor for a moment, never in the way, and again when it is pointed at", async (t) => {
+  const doc = newDoc();
+  const ada = await open(await writer('Ada', t), one, doc);
+  const bob = await open(await writer('Bob', t), two, doc);
+  await type(ada, 'first line of the text\nsecond line of the text\nthird line');
+  await agree(ada, bob);
+  const flag = ada.locator('.ql-cursor-flag');
+  const caret = ada.locator('.ql-cursor-caret-container');
+  const seen = () => flag.evaluate((e) => getComputedStyle(e).visibility === 'visible' && e.getBoundingClientRect().height > 8).catch(() => false);
+  const boxes = async () => ({ flag: await flag.boundingBox(), caret: await caret.boundingBox() });
+  const at = async (index) => {
+    await bob.evaluate((i) => document.querySelector('weft-editor').quill.setSelection(i, 0, 'user'), index);
+    const moved = Date.now();
+    await until('the name stands there', seen);
+    await new Promise((r) => setTimeout(r, 300)); // its way there
+    return moved;
+  };
+  await ada.mouse.move(5, 5);
+  await until('the name is gone', async () => (await flag.count()) === 1 && !(await seen()));
+
+  const moved = await at(30); // in the second line
+  let { flag: f, caret: c } = await boxes();
+  assert.ok(f.height <= 16, `the name is small: ${f.height}`);
+  assert.ok(f.y + f.height <= c.y + 1, 'it stands above the caret');
+  if (process.env.WEFT_SCREENSHOTS) await ada.screenshot({ path: `${process.env.WEFT_SCREENSHOTS}/name-above.png` });
+  const under = ([x, y]) => Boolean(document.elementFromPoint(x, y).closest('.ql-editor'));
+  assert.ok(await ada.evaluate(under, [f.x + f.width / 2, f.y + f.height / 2]), 'the text takes clicks through the name');
+  assert.ok(await ada.evaluate(under, [c.x + c.width / 2, c.y + c.height / 2]), 'and through the caret');
+  await until('the name is a dot', async () => !(await seen()));
+  assert.ok(Date.now() - moved > 1500, 'it stood for a while');
+  const dot = await ada.locator('.ql-cursor-caret').evaluate((e) => {
+    const { width, height, backgroundColor, borderRadius } = getComputedStyle(e, '::before');
+    return { width, height, round: borderRadius, coloured: backgroundColor === getComputedStyle(e).backgroundColor };
+  });
+  assert.deepEqual(dot, { width: '6px', height: '6px', round: '50%', coloured: true });
+  if (process.env.WEFT_SCREENSHOTS) await ada.screenshot({ path: `${process.env.WEFT_SCREENSHOTS}/dot.png` });
+
+  await type(ada, ', and what Ada writes'); // the caret of who reads stays
+  await agree(ada, bob);
+  await ada.evaluate(() => document.querySelector('weft-editor').quill.setSelection(0, 0, 'user'));
+  await type(ada, 'My ');
+  await agree(ada, bob);
+  assert.equal(await seen(), false, 'what others write moves no name');
+  const index = await ada.evaluate(() => document.querySelector('weft-editor').quill.getModule('cursors').cursors()[0].range.index);
+  assert.equal(index, 33, 'the caret goes with the text, once');
+
+  ({ caret: c } = await boxes());
+  await ada.mouse.move(c.x + c.width / 2, c.y + c.height / 2);
+  await until('pointing at it shows the name', seen);
+  await ada.mouse.click(c.x + c.width / 2, c.y + c.height / 2);
+  await until('the click goes to the text', async () => (await ada.evaluate(() => document.querySelector('weft-editor').quill.getSelection()?.index)) === 33);
+  await ada.mouse.move(5, 5);
+  await until('and not any longer', async () => !(await seen()));
+
+  await at(3); // in the first line
+  ({ flag: f, caret: c } = await boxes());
+  assert.ok(f.y >= c.y + c.height - 1, 'in the first line it stands below');
+  if (process.env.WEFT_SCREENSHOTS) await ada.screenshot({ path: `${process.env.WEFT_SCREENSHOTS}/name-below.png` });
+  await until('the name is a dot again', async () => !(await seen()));
+  await bob.keyboard.press('Backspace');
+  await until('typing shows the name', seen);
+
+  assert.notEqual(await flag.evaluate((e) => getComputedStyle(e).transitionDuration), '0s');
+  await ada.emulateMedia({ reducedMotion: 'reduce' });
+  assert.match(await flag.evaluate((e) => getComputedStyle(e).transitionDuration), /^0s/);
+  assert.deepEqual(ada.errors, []);
+});
+
+test("another's caret goes with the text, and not ahead of it", async (t) => {
+  const doc = newDoc();
+  const ada = await open(await writer('Ada', t), one, doc);
+  const bob = await open(await writer('Bob', t), two, doc);
+  const cy = await open(await writer('Cy', t), two, doc);
+  await type(ada, 'where Bob reads');
+  await agree(ada, bob, cy);
+  await bob.evaluate(() => document.querySelector('weft-editor').quill.setSelection(6, 0, 'user'));
+  const watch = (page) =>
+    page.evaluate(() => {
+      const cursors = document.querySelector('weft-editor').quill.getModule('cursors');
+      const caret = cursors.cursors().find((c) => c.name === 'Bob');
+      if (caret?.range?.index !== 6) return false;
+      window.places = [];
+      setInterval(() => window.places.at(-1) !== caret.range.index && window.places.push(caret.range.index), 1);
+      return true;
+    });
+  for (const page of [ada, cy]) await until("Bob's caret is there", () => watch(page));
+  await ada.locator('weft-editor .ql-editor').press('Control+Home');
+  await type(ada, 'See ');
+  await agree(ada, bob, cy);
+  for (const page of [ada, cy]) {
+    const places = await until('it has arrived', () => page.evaluate(() => window.places.at(-1) === 10 && window.places));
+    assert.deepEqual(
+      places.filter((p) => p < 6 || p > 10),
+      [],
+    );
+  }
+});
+
 test('plain text stays plain', async (t) => {
   const doc = newDoc();
   const ada = await open(await writer('Ada', t), one, doc, '?type=text');

@@ -95,7 +95,7 @@ export function makeQuill(host: HTMLElement, type: DocumentType, placeholder: st
     modules: {
       toolbar: type === 'rich' ? toolbar : false,
       history: { userOnly: true, delay: 800, maxStack: 200 },
-      cursors: { transformOnTextChange: true, hideDelayMs: 4000 },
+      cursors: { hideSpeedMs: 150, positionFlag: (flag: HTMLElement, caret: Place, page: Place) => placeFlag(quill, flag, caret, page) },
       uploader: { mimetypes: [] },
     },
   });
@@ -109,6 +109,17 @@ export function makeQuill(host: HTMLElement, type: DocumentType, placeholder: st
   return quill;
 }
 
+type Place = Pick<DOMRect, 'left' | 'top' | 'bottom' | 'width'>;
+
+/** A name stands above its caret, to the right; where there is no room, and in the first line, on the other side. */
+function placeFlag(quill: Quill, flag: HTMLElement, caret: Place, page: Place): void {
+  flag.style.left = `${caret.left}px`;
+  flag.classList.toggle('flag-flipped', caret.left + flag.offsetWidth > page.width);
+  const below = caret.top < flag.offsetHeight || caret.top < (quill.getBounds(0)?.bottom ?? 0);
+  flag.classList.toggle('weft-below', below);
+  flag.style.top = `${below ? caret.bottom : caret.top}px`;
+}
+
 export interface Cursors {
   createCursor(id: string, name: string, color: string): unknown;
   moveCursor(id: string, range: { index: number; length: number } | null): void;
@@ -119,4 +130,9 @@ export interface Cursors {
 
 export function cursorsOf(quill: Quill): Cursors {
   return quill.getModule('cursors') as Cursors;
+}
+
+/** Where a cursor's caret is on the screen; with room around it, to be pointed at. */
+export function caretBox(quill: Quill, id: string): DOMRect | null {
+  return quill.container.querySelector(`#${CSS.escape(`ql-cursor-${id}`)} .ql-cursor-caret-container`)?.getBoundingClientRect() ?? null;
 }
