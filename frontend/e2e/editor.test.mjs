@@ -339,6 +339,219 @@ test('what Quill does not know stays in the document, and the page opens', async
   assert.deepEqual(ada.errors, []);
 });
 
+test('a block format with a value that the editor does not have is shown as a paragraph, and stays in the document', async (t) => {
+  const doc = newDoc();
+  const strange = [{ header: 9 }, { header: 0 }, { header: 'x' }, { header: true }, { list: 'weird' }, { align: 'x' }, { indent: 99 }, { direction: 'up' }];
+  const lines = strange.flatMap((attributes, i) => [{ insert: `line ${i}` }, { insert: '\n', attributes }]);
+  const glyphs = [{ insert: 'raised', attributes: { script: 9 } }, { insert: '\n' }];
+  await api(one, 'POST', '/v1/docs', await tokenFor(one, doc), { id: doc, content: [...lines, ...glyphs] });
+  const ada = await open(await writer('Ada', t), one, doc);
+  const bob = await open(await writer('Bob', t), two, doc);
+  const shown = (page) => page.locator('weft-editor .ql-editor > *').evaluateAll((all) => all.map((e) => e.outerHTML));
+  const paragraphs = [...strange.map((_, i) => `<p>line ${i}</p>`), '<p>raised</p>'];
+  assert.deepEqual(await shown(ada), paragraphs);
+  const stored = async () => (await api(two, 'GET', `/v1/docs/${doc}`, await tokenFor(two, doc))).content;
+  assert.deepEqual(await stored(), [...lines, ...glyphs]);
+  await ada.locator('weft-editor .ql-editor').press('Control+Home');
+  await type(ada, 'typed ');
+  await agree(ada, bob);
+  assert.deepEqual(await stored(), [{ insert: 'typed line 0' }, ...lines.slice(1), ...glyphs]);
+  // A known value that turns into a strange one while it is shown is not shown any longer.
+  await ada.evaluate(() => document.querySelector('weft-editor').quill.formatLine(0, 1, 'header', 2, 'user'));
+  await until('Bob sees a heading', async () => (await shown(bob))[0] === '<h2>typed line 0</h2>');
+  await agree(ada, bob);
+  await ada.evaluate(() => {
+    const editor = document.querySelector('weft-editor');
+    const Delta = editor.quill.getContents().constructor;
+    editor.document.edit(new Delta().retain(12).retain(1, { header: 9 }));
+  });
+  await agree(ada, bob);
+  assert.equal((await shown(bob))[0], '<p>typed line 0</p>');
+  assert.deepEqual((await stored())[1], lines[1]);
+});
+
+/** The field of the address of a link, for the last letters of the text. */
+async function linkField(page, letters) {
+  await page.locator('weft-editor .ql-editor').press('Control+End');
+  for (let n = 0; n < letters; n++) await page.keyboard.press('Shift+ArrowLeft');
+  await page.keyboard.press('Control+k');
+  const field = page.getByRole('textbox', { name: 'Link address' });
+  await field.waitFor();
+  return field;
+}
+
+test('the link field refuses what cannot be followed, keeps it, and says what is taken', async (t) => {
+  const page = await open(await writer('Ada', t), one, newDoc());
+  await type(page, 'see here');
+  const field = await linkField(page, 4);
+  for (const address of ['javascript:alert(1)', ' JaVaScRiPt:alert(1)', 'java\tscript:alert(1)', 'data:text/html,x', 'vbscript:x', 'https://', 'two words']) {
+    await field.fill(address);
+    await field.press('Enter');
+    assert.equal(await field.getAttribute('aria-invalid'), 'true', address);
+    assert.equal(await field.inputValue(), address);
+    assert.ok(await field.evaluate((e) => e === document.activeElement), `the field keeps the focus: ${address}`);
+    const said = page.getByRole('alert').filter({ hasText: 'https' });
+    assert.match(await said.textContent(), /http.*https.*mailto.*tel/);
+    assert.equal(await field.getAttribute('aria-describedby'), await said.getAttribute('id'));
+    await page.locator('.ql-tooltip .ql-action').click();
+    assert.equal(await field.inputValue(), address, 'the button refuses it too');
+  }
+  if (process.env.WEFT_SCREENSHOTS) await page.screenshot({ path: `${process.env.WEFT_SCREENSHOTS}/link.png` });
+  assert.ok(!(await content(page)).includes('link'));
+  await field.fill('example.com/x');
+  assert.equal(await field.getAttribute('aria-invalid'), null, 'what is typed anew is not wrong yet');
+  await field.press('Enter');
+  await saved(page);
+  assert.deepEqual(JSON.parse(await content(page)), [{ insert: 'see ' }, { attributes: { link: 'https://example.com/x' }, insert: 'here' }, { insert: '\n' }]);
+  assert.equal(await page.locator('weft-editor .ql-editor a').getAttribute('href'), 'https://example.com/x');
+  assert.deepEqual(page.errors, []);
+});
+
+test('a stored link that must not be followed is shown as text, and stays in the document', async (t) => {
+  const doc = newDoc();
+  const links = ['javascript:alert(1)', 'java\nscript:alert(1)', ' data:text/html,x', 'VBScript:x', 'about:blank', 'https://example.com/', 'sms:+15550100'];
+  const stored = links.flatMap((link, i) => [{ insert: `link ${i}`, attributes: { link } }, { insert: '\n' }]);
+  await api(one, 'POST', '/v1/docs', await tokenFor(one, doc), { id: doc, content: stored });
+  const page = await open(await writer('Ada', t), one, doc);
+  await until('the text is there', async () => (await text(page)).includes('link 6'));
+  assert.deepEqual(await page.locator('weft-editor .ql-editor a').evaluateAll((all) => all.map((a) => a.getAttribute('href'))), links.slice(5));
+  await page.locator('weft-editor .ql-editor').press('Control+End');
+  await type(page, 'typed');
+  await saved(page);
+  const got = await api(two, 'GET', `/v1/docs/${doc}`, await tokenFor(two, doc));
+  assert.deepEqual(got.content, [...stored.slice(0, -1), { insert: 'typed\n' }]);
+  assert.deepEqual(page.errors, []);
+});
+
+test('a pasted link that must not be followed comes in as text', async (t) => {
+  const page = await open(await writer('Ada', t), one, newDoc());
+  await page.evaluate(() => {
+    const data = new DataTransfer();
+    data.setData('text/html', '<p><a href="javascript:alert(1)">bad</a> <a href="https://example.com/">good</a></p>');
+    const { quill } = document.querySelector('weft-editor');
+    quill.focus();
+    quill.root.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
+  });
+  await saved(page);
+  assert.deepEqual(JSON.parse(await content(page)), [{ insert: 'bad ' }, { attributes: { link: 'https://example.com/' }, insert: 'good' }, { insert: '\n' }]);
+});
+
+test('the link field starts with the selected text only where that is an address', async (t) => {
+  const page = await open(await writer('Ada', t), one, newDoc());
+  for (const [selected, offered] of [
+    ['words', ''],
+    ['https://example.com/a', 'https://example.com/a'],
+    ['example.com/a', 'example.com/a'],
+    ['ada@example.com', 'mailto:ada@example.com'],
+    ['javascript:x', ''],
+  ]) {
+    await type(page, ` ${selected}`);
+    const field = await linkField(page, selected.length);
+    assert.equal(await field.inputValue(), offered, selected);
+    assert.equal(await field.getAttribute('placeholder'), 'https://example.com');
+    await field.press('Escape');
+    await page.locator('weft-editor .ql-editor').press('Control+End');
+  }
+});
+
+test("a name stands at another's cursor for a moment, never in the way, and again when it is pointed at", async (t) => {
+  const doc = newDoc();
+  const ada = await open(await writer('Ada', t), one, doc);
+  const bob = await open(await writer('Bob', t), two, doc);
+  await type(ada, 'first line of the text\nsecond line of the text\nthird line');
+  await agree(ada, bob);
+  const flag = ada.locator('.ql-cursor-flag');
+  const caret = ada.locator('.ql-cursor-caret-container');
+  const seen = () => flag.evaluate((e) => getComputedStyle(e).visibility === 'visible' && e.getBoundingClientRect().height > 8).catch(() => false);
+  const boxes = async () => ({ flag: await flag.boundingBox(), caret: await caret.boundingBox() });
+  const at = async (index) => {
+    await bob.evaluate((i) => document.querySelector('weft-editor').quill.setSelection(i, 0, 'user'), index);
+    const moved = Date.now();
+    await until('the name stands there', seen);
+    await new Promise((r) => setTimeout(r, 300)); // its way there
+    return moved;
+  };
+  await ada.mouse.move(5, 5);
+  await until('the name is gone', async () => (await flag.count()) === 1 && !(await seen()));
+
+  const moved = await at(30); // in the second line
+  let { flag: f, caret: c } = await boxes();
+  assert.ok(f.height <= 16, `the name is small: ${f.height}`);
+  assert.ok(f.y + f.height <= c.y + 1, 'it stands above the caret');
+  if (process.env.WEFT_SCREENSHOTS) await ada.screenshot({ path: `${process.env.WEFT_SCREENSHOTS}/name-above.png` });
+  const under = ([x, y]) => Boolean(document.elementFromPoint(x, y).closest('.ql-editor'));
+  assert.ok(await ada.evaluate(under, [f.x + f.width / 2, f.y + f.height / 2]), 'the text takes clicks through the name');
+  assert.ok(await ada.evaluate(under, [c.x + c.width / 2, c.y + c.height / 2]), 'and through the caret');
+  await until('the name is a dot', async () => !(await seen()));
+  assert.ok(Date.now() - moved > 1500, 'it stood for a while');
+  const dot = await ada.locator('.ql-cursor-caret').evaluate((e) => {
+    const { width, height, backgroundColor, borderRadius } = getComputedStyle(e, '::before');
+    return { width, height, round: borderRadius, coloured: backgroundColor === getComputedStyle(e).backgroundColor };
+  });
+  assert.deepEqual(dot, { width: '6px', height: '6px', round: '50%', coloured: true });
+  if (process.env.WEFT_SCREENSHOTS) await ada.screenshot({ path: `${process.env.WEFT_SCREENSHOTS}/dot.png` });
+
+  await type(ada, ', and what Ada writes'); // the caret of who reads stays
+  await agree(ada, bob);
+  await ada.evaluate(() => document.querySelector('weft-editor').quill.setSelection(0, 0, 'user'));
+  await type(ada, 'My ');
+  await agree(ada, bob);
+  assert.equal(await seen(), false, 'what others write moves no name');
+  const index = await ada.evaluate(() => document.querySelector('weft-editor').quill.getModule('cursors').cursors()[0].range.index);
+  assert.equal(index, 33, 'the caret goes with the text, once');
+
+  ({ caret: c } = await boxes());
+  await ada.mouse.move(c.x + c.width / 2, c.y + c.height / 2);
+  await until('pointing at it shows the name', seen);
+  await ada.mouse.click(c.x + c.width / 2, c.y + c.height / 2);
+  await until('the click goes to the text', async () => (await ada.evaluate(() => document.querySelector('weft-editor').quill.getSelection()?.index)) === 33);
+  await ada.mouse.move(5, 5);
+  await until('and not any longer', async () => !(await seen()));
+
+  await at(3); // in the first line
+  ({ flag: f, caret: c } = await boxes());
+  assert.ok(f.y >= c.y + c.height - 1, 'in the first line it stands below');
+  if (process.env.WEFT_SCREENSHOTS) await ada.screenshot({ path: `${process.env.WEFT_SCREENSHOTS}/name-below.png` });
+  await until('the name is a dot again', async () => !(await seen()));
+  await bob.keyboard.press('Backspace');
+  await until('typing shows the name', seen);
+
+  assert.notEqual(await flag.evaluate((e) => getComputedStyle(e).transitionDuration), '0s');
+  await ada.emulateMedia({ reducedMotion: 'reduce' });
+  assert.match(await flag.evaluate((e) => getComputedStyle(e).transitionDuration), /^0s/);
+  assert.deepEqual(ada.errors, []);
+});
+
+test("another's caret goes with the text, and not ahead of it", async (t) => {
+  const doc = newDoc();
+  const ada = await open(await writer('Ada', t), one, doc);
+  const bob = await open(await writer('Bob', t), two, doc);
+  const cy = await open(await writer('Cy', t), two, doc);
+  await type(ada, 'where Bob reads');
+  await agree(ada, bob, cy);
+  await bob.evaluate(() => document.querySelector('weft-editor').quill.setSelection(6, 0, 'user'));
+  const watch = (page) =>
+    page.evaluate(() => {
+      const cursors = document.querySelector('weft-editor').quill.getModule('cursors');
+      const caret = cursors.cursors().find((c) => c.name === 'Bob');
+      if (caret?.range?.index !== 6) return false;
+      window.places = [];
+      setInterval(() => window.places.at(-1) !== caret.range.index && window.places.push(caret.range.index), 1);
+      return true;
+    });
+  for (const page of [ada, cy]) await until("Bob's caret is there", () => watch(page));
+  await ada.locator('weft-editor .ql-editor').press('Control+Home');
+  await type(ada, 'See ');
+  await agree(ada, bob, cy);
+  for (const page of [ada, cy]) {
+    const places = await until('it has arrived', () => page.evaluate(() => window.places.at(-1) === 10 && window.places));
+    assert.deepEqual(
+      places.filter((p) => p < 6 || p > 10),
+      [],
+    );
+  }
+});
+
 test('plain text stays plain', async (t) => {
   const doc = newDoc();
   const ada = await open(await writer('Ada', t), one, doc, '?type=text');

@@ -2,13 +2,12 @@
 // document's content is the truth; where the view comes to differ from it, the view is mended.
 import type Quill from 'quill';
 import Delta from 'quill-delta';
-import type { Peer, WeftDocument } from '../client';
-import { colourOf } from './colour';
-import { cursorsOf, showsOf } from './quill';
+import type { WeftDocument } from '../client';
+import { Carets } from './carets';
+import { caretBox, cursorsOf, showsOf } from './quill';
 import { contentToView, fromView, sameView, type Shows, toView } from './view';
 
 const mendAfter = 400; // milliseconds of quiet
-const flagFor = 2000; // milliseconds that a name stands at a cursor after it moved
 
 export class Binding {
   private readonly shows: Shows;
@@ -18,7 +17,7 @@ export class Binding {
   private held: Delta | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private beyondMending = '';
-  private readonly flags = new Map<string, { place: string; timer: ReturnType<typeof setTimeout> }>();
+  private readonly carets: Carets;
   private readonly off: (() => void)[] = [];
 
   constructor(
@@ -30,6 +29,11 @@ export class Binding {
     const typed = (delta: Delta, _old: Delta, source: string) => this.typed(delta, source);
     const moved = (range: { index: number; length: number } | null) => this.moved(range);
     const composed = () => this.release();
+    this.carets = new Carets(cursorsOf(quill), (session) => caretBox(quill, session));
+    const pointed = (e: MouseEvent) => this.carets.point(e);
+    const away = () => this.carets.point(null);
+    quill.container.addEventListener('mousemove', pointed, { passive: true });
+    quill.container.addEventListener('mouseleave', away, { passive: true });
     quill.on('text-change', typed);
     quill.on('selection-change', moved);
     quill.on('composition-end', composed);
@@ -39,15 +43,17 @@ export class Binding {
       () => quill.off('selection-change', moved),
       doc.on('change', (delta) => this.changed(delta)),
       doc.on('reset', () => this.reset()),
-      doc.on('peers', (peers) => this.peers(peers)),
+      doc.on('peers', (peers) => this.carets.show(peers)),
+      () => quill.container.removeEventListener('mousemove', pointed),
+      () => quill.container.removeEventListener('mouseleave', away),
     );
     this.reset();
-    this.peers(doc.peers);
+    this.carets.show(doc.peers);
   }
 
   stop(): void {
     clearTimeout(this.timer);
-    for (const { timer } of this.flags.values()) clearTimeout(timer);
+    this.carets.stop();
     for (const off of this.off) off();
   }
 
@@ -74,6 +80,7 @@ export class Binding {
     if (delta.ops.length === 0) return;
     try {
       this.doc.edit(delta);
+      this.carets.carry(delta, 'user');
       this.edited(delta, 'user');
     } catch {
       this.mend(); // the role does not allow it, so the view must not show it
@@ -84,6 +91,7 @@ export class Binding {
   private changed(delta: Delta): void {
     this.held = this.held ? this.held.compose(delta) : delta;
     if (!this.quill.selection?.composing) this.release(); // else when the input method's word is done
+    this.carets.carry(delta, 'remote');
     this.edited(delta, 'remote');
     this.mendSoon();
   }
@@ -136,33 +144,5 @@ export class Binding {
   private moved(range: { index: number; length: number } | null): void {
     const most = this.doc.content.length();
     this.doc.setCursor(range && { index: Math.min(range.index, most), length: Math.min(range.length, most - Math.min(range.index, most)) });
-  }
-
-  private peers(peers: Peer[]): void {
-    const cursors = cursorsOf(this.quill);
-    const here = new Set<string>();
-    for (const peer of peers) {
-      if (!peer.cursor) continue;
-      here.add(peer.session);
-      cursors.createCursor(peer.session, peer.user.name || peer.user.id, colourOf(peer.user.id));
-      cursors.moveCursor(peer.session, peer.cursor);
-      this.flag(peer.session, JSON.stringify(peer.cursor));
-    }
-    for (const { id } of cursors.cursors()) {
-      if (here.has(id)) continue;
-      cursors.removeCursor(id);
-      clearTimeout(this.flags.get(id)?.timer);
-      this.flags.delete(id);
-    }
-  }
-
-  /** The name stands at a cursor while it moves, so that it is seen and then out of the way. */
-  private flag(session: string, place: string): void {
-    const before = this.flags.get(session);
-    if (before?.place === place) return;
-    clearTimeout(before?.timer);
-    const cursors = cursorsOf(this.quill);
-    cursors.toggleFlag(session, true);
-    this.flags.set(session, { place, timer: setTimeout(() => cursors.toggleFlag(session, false), flagFor) });
   }
 }

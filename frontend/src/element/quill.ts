@@ -3,6 +3,9 @@ import Quill from 'quill';
 import Delta from 'quill-delta';
 import QuillCursors from 'quill-cursors';
 import type { DocumentType } from '../client';
+import { formatNames, showsFormat } from './formats';
+import { mayFollow } from './link';
+import { mendLinkField } from './tooltip';
 import { unknownEmbed, type Shows } from './view';
 
 interface EmbedBlot {
@@ -32,10 +35,7 @@ class UnknownEmbed extends Embed {
 
 Quill.register({ [`formats/${unknownEmbed}`]: UnknownEmbed, 'modules/cursors': QuillCursors } as unknown as Record<string, never>, true);
 
-const inline = ['bold', 'italic', 'underline', 'strike', 'code', 'link', 'script', 'color', 'background', 'font', 'size'];
-const block = ['header', 'blockquote', 'code-block', 'list', 'indent', 'align', 'direction'];
 const embeds = ['image', 'video'];
-const known = new Set([...inline, ...block]);
 const largestPicture = 3000; // characters of an address; a picture pasted as data would exceed what an embed may have
 
 const toolbar = [
@@ -79,10 +79,9 @@ function label(bar: HTMLElement): void {
 
 /** What this editor shows of a document of a type. */
 export function showsOf(type: DocumentType): Shows {
-  const scalar = (v: unknown) => v === null || typeof v === 'string' || typeof v === 'number' || typeof v === 'boolean';
   return {
     type,
-    format: (name, value) => type === 'rich' && known.has(name) && scalar(value),
+    format: (name, value) => type === 'rich' && showsFormat(name, value),
     embed: (name, value) => type === 'rich' && embeds.includes(name) && typeof value === 'string',
   };
 }
@@ -92,18 +91,33 @@ export function makeQuill(host: HTMLElement, type: DocumentType, placeholder: st
     theme: 'snow',
     placeholder,
     readOnly: true,
-    formats: type === 'rich' ? [...inline, ...block, ...embeds, unknownEmbed] : [],
+    formats: type === 'rich' ? [...formatNames, ...embeds, unknownEmbed] : [],
     modules: {
       toolbar: type === 'rich' ? toolbar : false,
       history: { userOnly: true, delay: 800, maxStack: 200 },
-      cursors: { transformOnTextChange: true, hideDelayMs: 4000 },
+      cursors: { hideSpeedMs: 150, positionFlag: (flag: HTMLElement, caret: Place, page: Place) => placeFlag(quill, flag, caret, page) },
       uploader: { mimetypes: [] },
     },
   });
   const bar = host.parentElement?.querySelector<HTMLElement>('.ql-toolbar');
   if (bar) label(bar);
   quill.clipboard.addMatcher('img', (node, delta) => (((node as HTMLImageElement).getAttribute('src') ?? '').length > largestPicture ? new Delta() : delta));
+  quill.clipboard.addMatcher('a', (node, delta) =>
+    mayFollow((node as HTMLAnchorElement).getAttribute('href') ?? '') ? delta : delta.compose(new Delta().retain(delta.length(), { link: null })),
+  );
+  mendLinkField(quill);
   return quill;
+}
+
+type Place = Pick<DOMRect, 'left' | 'top' | 'bottom' | 'width'>;
+
+/** A name stands above its caret, to the right; where there is no room, and in the first line, on the other side. */
+function placeFlag(quill: Quill, flag: HTMLElement, caret: Place, page: Place): void {
+  flag.style.left = `${caret.left}px`;
+  flag.classList.toggle('flag-flipped', caret.left + flag.offsetWidth > page.width);
+  const below = caret.top < flag.offsetHeight || caret.top < (quill.getBounds(0)?.bottom ?? 0);
+  flag.classList.toggle('weft-below', below);
+  flag.style.top = `${below ? caret.bottom : caret.top}px`;
 }
 
 export interface Cursors {
@@ -116,4 +130,9 @@ export interface Cursors {
 
 export function cursorsOf(quill: Quill): Cursors {
   return quill.getModule('cursors') as Cursors;
+}
+
+/** Where a cursor's caret is on the screen; with room around it, to be pointed at. */
+export function caretBox(quill: Quill, id: string): DOMRect | null {
+  return quill.container.querySelector(`#${CSS.escape(`ql-cursor-${id}`)} .ql-cursor-caret-container`)?.getBoundingClientRect() ?? null;
 }

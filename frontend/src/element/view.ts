@@ -22,6 +22,13 @@ function formats(attributes: AttributeMap | undefined, shows: Shows): AttributeM
   return kept.length > 0 ? Object.fromEntries(kept) : undefined;
 }
 
+/** Formats that an edit sets: a value that cannot be shown takes away one that is. */
+function changes(attributes: AttributeMap | undefined, shows: Shows): AttributeMap | undefined {
+  if (!attributes) return undefined;
+  const shown = Object.entries(attributes).map(([name, value]) => [name, shows.format(name, value) ? value : null]);
+  return formats(Object.fromEntries(shown) as AttributeMap, shows);
+}
+
 /** A delta of the content as one of the view. */
 export function toView(delta: Delta, shows: Shows): Delta {
   const out = new Delta();
@@ -31,7 +38,7 @@ export function toView(delta: Delta, shows: Shows): Delta {
     else if (op.insert) {
       const [name, value] = Object.entries(op.insert)[0] ?? ['', null];
       out.insert(shows.embed(name, value) ? op.insert : { [unknownEmbed]: { name, value } }, attributes);
-    } else if (typeof op.retain === 'number') out.retain(op.retain, attributes);
+    } else if (typeof op.retain === 'number') out.retain(op.retain, changes(op.attributes, shows));
     else if (op.delete) out.delete(op.delete);
   }
   return out;
