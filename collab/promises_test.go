@@ -273,6 +273,38 @@ func TestCatchingUpWithTheStoreWaitsOnceAndNotBetweenReadings(t *testing.T) {
 	}
 }
 
+// A token decides until an operation enters its batch, also while the operation waits for the store.
+func TestATokenThatAllowsLessStopsAnOperationThatWaitsForTheLog(t *testing.T) {
+	store := bornStore(t)
+	for n := range int64(40) {
+		if err := store.Append(t.Context(), simDoc, n, []Operation{{Client: "b", Seq: n + 1, User: "bob", Delta: []byte(`[{"insert":"b"}]`)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, role := range []Role{Read, Write} {
+		s := newStage(t, store)
+		s.answer()
+		client := "c" + role.String()
+		c := s.join(client, Write, s.now.Add(time.Minute), protocol.Hello{})
+		s.op(c, 1, 1, "x") // rebased over more than the tail holds
+		reading := s.hold()
+		if _, ok := reading.(effLog); !ok {
+			t.Fatalf("the store is asked %T", reading)
+		}
+		s.step(evToken{c, Identity{User: "ada", Expires: s.now.Add(time.Hour), Docs: map[string]Role{simDoc: role}}, nil})
+		if role >= Write {
+			s.now = s.now.Add(2 * time.Minute) // the first token is over
+		}
+		s.step(ask(t.Context(), store, simDoc, reading))
+		s.answer()
+		row, _ := store.Client(t.Context(), simDoc, client)
+		refused := slices.ContainsFunc(s.sent[c], func(frame string) bool { return strings.Contains(frame, `"code":"forbidden"`) })
+		if allowed := role >= Write; (row.Seq == 1) != allowed || refused == allowed || s.ended[c] != "" {
+			t.Errorf("with the role %s the operation has seq %d in the store; the session was told %q, %q", role, row.Seq, s.sent[c], s.ended[c])
+		}
+	}
+}
+
 func TestContentsThatNobodyReadsAreBounded(t *testing.T) {
 	store := newMemStore()
 	long := ot.New().Insert(strings.Repeat("0123456789", 100) + "\n").AppendJSON(nil)

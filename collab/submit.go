@@ -118,9 +118,12 @@ func (d *document) row(ev evRow) {
 // consider judges an operation against what is known, and takes it, refuses it,
 // or lets it wait for the store. s is nil for a call.
 func (d *document) consider(c *submission, s *session) {
-	if s != nil && (s.ended || s.replaced) {
-		s.holding = false
-		return
+	if s != nil {
+		if s.ended || s.replaced {
+			s.holding = false
+			return
+		}
+		c.role, c.expires = s.role, s.ident.Expires // by the newest token, if it waited for the store
 	}
 	row := d.clients[c.client]
 	if row.User != "" && row.User != c.user {
@@ -167,7 +170,7 @@ func (d *document) consider(c *submission, s *session) {
 // adopt has a copy of a pending operation stand for it: whoever sent it last is told
 // what becomes of it, and its token decides, where that is valid for longer.
 func (d *document) adopt(p *pending, c *submission, s *session) {
-	if c.expires.After(p.expires) || p.role < Write {
+	if c.role >= Write && (c.expires.After(p.expires) || p.role < Write) {
 		p.role, p.expires = c.role, c.expires
 	}
 	if s == nil {
