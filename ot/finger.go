@@ -31,11 +31,17 @@ func (doc *Document) near(d Delta) bool {
 		last = length
 	}
 	base, deleted, inserted := 0, 0, 0 // units of the leaf that rest passes and deletes, and bytes that it inserts
+	keys := true
 	for i := range rest {
 		c := &rest[i]
 		n := c.Retain + c.Delete
-		if n > length-at-base || !c.isKey() && doc.typ.check(i, at, *c) != nil {
+		if n > length-at-base {
 			return false
+		}
+		if !c.isKey() {
+			if keys = false; doc.typ.check(i, at, *c) != nil {
+				return false
+			}
 		}
 		base, deleted, inserted = base+n, deleted+c.Delete, inserted+len(c.Insert)
 		if at+base == last && c.Retain == 0 {
@@ -56,7 +62,11 @@ func (doc *Document) near(d Delta) bool {
 		return false
 	}
 	grown := leaf.size
-	leaf.perform(at, rest)
+	if keys && leaf.isTyped() {
+		leaf.strike(at, rest)
+	} else {
+		leaf.perform(at, rest)
+	}
 	grown = leaf.size.minus(grown)
 	for i := range f.path[:f.depth] {
 		s := &f.path[i]

@@ -50,6 +50,32 @@ func (n *node) perform(at int, d Delta) {
 	}
 }
 
+// isTyped reports whether the leaf is one run of ASCII without attributes.
+func (n *node) isTyped() bool {
+	return len(n.runs) == 1 && n.size.bytes == n.size.units && n.runs[0].attrs == nil && n.runs[0].embed == nil
+}
+
+// strike is perform of keys, in a leaf that is typed: a unit is a byte in both.
+func (n *node) strike(at int, d Delta) {
+	grown := 0
+	for i := range d {
+		if c := &d[i]; c.Insert != "" {
+			n.put(at, c.Insert)
+			at += len(c.Insert)
+			grown += len(c.Insert)
+		} else {
+			n.text = append(n.text[:at], n.text[at+c.Delete:]...)
+			grown -= c.Delete
+		}
+	}
+	n.size.units, n.size.bytes = n.size.units+grown, n.size.bytes+grown
+	if r := &n.runs[0]; n.size.bytes > 0 {
+		r.bytes, r.units = n.size.bytes, n.size.units
+	} else {
+		n.runs = n.runs[:0]
+	}
+}
+
 // insertPlain is insert into the one run of a leaf, with its attributes. It returns the units of the text.
 func (n *node) insertPlain(at int, text string) int {
 	r := &n.runs[0]
