@@ -52,7 +52,9 @@ func (d Delta) composeTyped(other Delta) (Delta, bool) {
 	}
 	a, b := &mine[0], &theirs[0]
 	end := at // of what a leaves in its place
-	if a.Insert != "" {
+	if len(a.Insert) == 1 {
+		end++
+	} else if a.Insert != "" {
 		end += units(a.Insert)
 	}
 	switch {
@@ -93,9 +95,11 @@ func typed(n int, a, b, c string) Delta {
 		return one(n, Component{Insert: a + b + c})
 	}
 	s := new(stroke)
-	k := copy(s.text[:], a)
-	k += copy(s.text[k:], b)
-	if c != "" {
+	if len(a) == 1 && len(b) == 1 && c == "" { // the next key, by far the most
+		s.text[0], s.text[1] = a[0], b[0]
+	} else {
+		k := copy(s.text[:], a)
+		k += copy(s.text[k:], b)
 		copy(s.text[k:], c)
 	}
 	text := unsafe.String(&s.text[0], size) // nobody writes to it any more
