@@ -72,28 +72,36 @@ func (d *document) refer() {
 
 // judge drops what may not enter a batch now: the token has expired or lost its role.
 func (d *document) judge() {
-	dropped := false
+	dropped := map[string]bool{} // clients
 	kept := d.pending[:0:0]
 	for _, p := range d.pending {
+		var why protocol.Error
 		switch {
 		case p.tries > maxTries:
 			d.warn("an operation was tried too often; its author is sent away with it", nil)
-			d.drop(p, unavailable())
-			dropped = true
+			why = unavailable()
 		case !d.now.Before(p.expires):
-			d.drop(p, expired())
-			dropped = true
+			why = expired()
 		case p.role < Write:
-			d.drop(p, protocol.Error{Code: protocol.Forbidden, Seq: p.seq, Msg: "the role no longer allows editing"})
-			dropped = true
+			why = protocol.Error{Code: protocol.Forbidden, Seq: p.seq, Msg: "the role no longer allows editing"}
+		case dropped[p.client]:
+			why = behindDropped(p)
 		default:
 			kept = append(kept, p)
+			continue
 		}
+		d.drop(p, why)
+		dropped[p.client] = true
 	}
-	if dropped {
+	if len(dropped) > 0 {
 		d.pending = kept
 		d.restack()
 	}
+}
+
+// behindDropped refuses an operation whose client had one before it that was not taken: the store takes no gaps.
+func behindDropped(p *pending) protocol.Error {
+	return protocol.Error{Code: protocol.BadSeq, Seq: p.seq, Msg: "the client's operation before it was not taken"}
 }
 
 // drop tells the author of a pending operation that it is not taken after all.
@@ -116,7 +124,12 @@ func (d *document) drop(p *pending, e protocol.Error) {
 func (d *document) restack() {
 	d.tip = d.content
 	kept := make([]*pending, 0, len(d.pending))
+	dropped := map[string]bool{} // clients
 	for _, p := range d.pending {
+		if dropped[p.client] {
+			d.drop(p, behindDropped(p))
+			continue
+		}
 		p.behind = p.atHead
 		p.last = over(kept, p.atHead)
 		if d.tip == d.content {
@@ -124,6 +137,7 @@ func (d *document) restack() {
 		}
 		if err := d.tip.Apply(p.last); err != nil {
 			d.drop(p, protocol.Error{Code: protocol.BadOp, Seq: p.seq, Msg: err.Error()})
+			dropped[p.client] = true
 			continue
 		}
 		kept = append(kept, p)

@@ -1,6 +1,7 @@
 package collab
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -302,6 +303,38 @@ func TestATokenThatAllowsLessStopsAnOperationThatWaitsForTheLog(t *testing.T) {
 		if allowed := role >= Write; (row.Seq == 1) != allowed || refused == allowed || s.ended[c] != "" {
 			t.Errorf("with the role %s the operation has seq %d in the store; the session was told %q, %q", role, row.Seq, s.sent[c], s.ended[c])
 		}
+	}
+}
+
+// The store takes no gap in a client's seqs, so that one would stand in the way of everybody's operations.
+func TestWhatFollowsAnOperationThatIsDroppedIsDroppedToo(t *testing.T) {
+	s := newStage(t, bornStore(t))
+	s.answer()
+	c := s.join("c", Write, s.now.Add(time.Hour), protocol.Hello{})
+	other := s.join("other", Write, s.now.Add(time.Hour), protocol.Hello{})
+	s.op(other, 0, 1, "y")
+	append1 := s.hold() // the store is at work: what comes now gathers
+	s.op(c, 0, 1, "a")
+	s.op(c, 0, 2, "b")
+	var said error
+	s.step(evSubmit{&submission{client: "c", user: "ada", role: Write, expires: s.now.Add(time.Hour), op: insert(0, 3, "c"), newest: true,
+		reply: func(_ int64, err error) { said = err }}})
+	s.answer() // its row
+	s.op(other, 0, 2, "z")
+	s.step(evToken{c, Identity{User: "ada", Expires: s.now.Add(time.Hour), Docs: map[string]Role{simDoc: Read}}, nil})
+	s.step(ask(t.Context(), s.store, simDoc, append1))
+	next, ok := s.hold().(effAppend)
+	if !ok || len(next.ops) != 1 || next.ops[0].Client != "other" {
+		t.Fatalf("the next batch is %v", next)
+	}
+	var refused *protocol.Error
+	if !errors.As(said, &refused) || refused.Code != protocol.BadSeq {
+		t.Errorf("the call is answered with %v", said)
+	}
+	s.step(ask(t.Context(), s.store, simDoc, next))
+	s.answer()
+	if row, _ := s.store.Client(t.Context(), simDoc, "other"); row.Seq != 2 {
+		t.Errorf("the other one's operations are stored up to %d", row.Seq)
 	}
 }
 
