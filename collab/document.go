@@ -69,8 +69,8 @@ type document struct {
 	sessions map[string]*session
 	list     []*session         // the same, in the order they came
 	fed      int64              // the head at which feedAll was done
-	door     []*session         // wait until others have read the content in their welcomes
-	unread   int                // bytes of contents in welcomes that are not written yet
+	door     []*session         // wait until others have read their welcomes
+	unread   int                // bytes of welcomes that are not written yet
 	replaced []*session         // end when what is pending of them has come back
 	remote   map[string]*peer   // sessions of other nodes
 	tellAt   time.Time          // when owed presence is sent; zero: none owed
@@ -93,7 +93,7 @@ type rules struct {
 	limits        protocol.Limits
 	features      []string
 	sessions      int           // of a document on a node
-	welcomeBytes  int           // of contents in welcomes that are not written yet, beyond which others wait; 0: no bound
+	welcomeBytes  int           // of welcomes that are not written yet, beyond which others wait; 0: no bound
 	opsPerS       int           // of a document on a node; 0: no bound
 	batch         int           // operations of one append at most
 	snapshotEvery int64         // versions

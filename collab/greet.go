@@ -112,7 +112,14 @@ func (d *document) learn(client string, row ClientRow) ClientRow {
 
 // welcome answers hello: with operations from the client's version where it is
 // known to be on this lineage, else with the content.
+//
+// Many who come at once, and do not read, would have a copy of it in memory each: beyond a bound they wait
+// until others have read theirs, or were cut off.
 func (d *document) welcome(s *session) {
+	if most := d.rules.welcomeBytes; most > 0 && d.unread > 0 && d.unread >= most {
+		d.door = append(d.door, s)
+		return
+	}
 	h := s.hello
 	switch {
 	case h.V == nil, *h.V > 0 && h.Last == nil:
@@ -209,13 +216,7 @@ func (d *document) seqAt(client string, v int64, shown, rest []logged) int64 {
 	return row.Seq - 1
 }
 
-// welcomeContent answers hello with the content. Many who come at once, and do not read, would have a copy of it
-// in memory each: beyond a bound they wait until others have read theirs, or were cut off.
 func (d *document) welcomeContent(s *session) {
-	if most := d.rules.welcomeBytes; most > 0 && d.unread > 0 && d.unread >= most {
-		d.door = append(d.door, s)
-		return
-	}
 	w := d.greeting(s)
 	w.V = d.head()
 	w.Doc = d.content.AppendJSON(nil)
@@ -224,10 +225,6 @@ func (d *document) welcomeContent(s *session) {
 		w.Last = made.origin()
 	}
 	d.greet(s, w)
-	if !s.ended {
-		s.unread = len(w.Doc)
-		d.unread += s.unread
-	}
 }
 
 // read notes that so much of what a session was sent is written; its welcome is the first of that.
@@ -264,7 +261,10 @@ func (d *document) greet(s *session, w protocol.Welcome) {
 	} else {
 		d.oweAll(s)
 	}
-	d.send(s, w.Append(nil))
+	frame := w.Append(nil)
+	s.unread = len(frame)
+	d.unread += s.unread
+	d.send(s, frame)
 	s.peer = &peer{id: s.id, user: s.user(), v: d.head()}
 	d.moved[s.id] = true
 	d.do(effPublish{joinMessage(s)})

@@ -338,45 +338,46 @@ func TestWhatFollowsAnOperationThatIsDroppedIsDroppedToo(t *testing.T) {
 	}
 }
 
-func TestContentsThatNobodyReadsAreBounded(t *testing.T) {
-	store := newMemStore()
-	long := ot.New().Insert(strings.Repeat("0123456789", 100) + "\n").AppendJSON(nil)
-	if _, err := store.Create(t.Context(), simDoc, ot.Rich, []Operation{{Client: "maker", Seq: 1, User: "ada", Delta: ot.New().Insert(strings.Repeat("0123456789", 100)).AppendJSON(nil)}}); err != nil {
-		t.Fatal(err)
-	}
-	s := newStage(t, store)
-	s.d.rules.welcomeBytes = 2*len(long) - 1
-	s.answer()
-	var all []*session
-	for _, client := range []string{"a", "b", "c", "d", "e"} {
-		all = append(all, s.join(client, Write, s.now.Add(time.Hour), protocol.Hello{}))
-	}
-	knows := s.join("knows", Write, s.now.Add(time.Hour), protocol.Hello{V: ptr(int64(1)), Last: &protocol.Origin{Client: "maker", Seq: 1}})
-	welcomed := func(what string, want ...*session) {
-		t.Helper()
-		for i, session := range append(all, knows) {
-			if got := len(s.sent[session]) > 0; got != slices.Contains(want, session) {
-				t.Errorf("%s: session %d is welcomed: %v", what, i, got)
+func TestWelcomesThatNobodyReadsAreBounded(t *testing.T) {
+	for name, hello := range map[string]protocol.Hello{"contents": {}, "operations": {V: new(int64)}} {
+		store := newMemStore()
+		if _, err := store.Create(t.Context(), simDoc, ot.Rich, []Operation{{Client: "maker", Seq: 1, User: "ada", Delta: ot.New().Insert(strings.Repeat("0123456789", 100)).AppendJSON(nil)}}); err != nil {
+			t.Fatal(err)
+		}
+		s := newStage(t, store)
+		s.answer()
+		first := s.join("first", Write, s.now.Add(time.Hour), hello)
+		size := len(s.sent[first][0])
+		s.d.rules.welcomeBytes = 5 * size / 2
+		var all []*session
+		for _, client := range []string{"a", "b", "c", "d", "e"} {
+			all = append(all, s.join(client, Write, s.now.Add(time.Hour), hello))
+		}
+		welcomed := func(what string, want ...*session) {
+			t.Helper()
+			for i, session := range all {
+				if got := len(s.sent[session]) > 0; got != slices.Contains(want, session) {
+					t.Errorf("%s, %s: session %d is welcomed: %v", name, what, i, got)
+				}
 			}
 		}
-	}
-	welcomed("two may be unread, and operations are no content", all[0], all[1], knows)
-	s.step(evCredit{all[0], 0, len(long) / 2})
-	welcomed("half of one is written", all[0], all[1], all[2], knows)
-	s.step(evLeave{all[3]})
-	s.step(evLeave{all[1]})
-	welcomed("one leaves, and so does one who waited", all[0], all[1], all[2], all[4], knows)
-	s.op(all[4], 1, 1, "x")
-	s.answer()
-	if head := s.d.head(); head != 2 {
-		t.Errorf("the document is at version %d", head)
-	}
-	for _, session := range all {
-		s.step(evCredit{session, 1, 1 << 20})
-	}
-	if s.d.unread != 0 || len(s.d.door) != 0 {
-		t.Errorf("%d bytes are unread, %d wait", s.d.unread, len(s.d.door))
+		welcomed("three may be unread", all[0], all[1])
+		s.step(evCredit{all[0], 0, 2 * size / 3})
+		welcomed("most of one is written", all[0], all[1], all[2])
+		s.step(evLeave{all[3]})
+		s.step(evLeave{first})
+		s.step(evLeave{all[1]})
+		welcomed("two leave, and so does one who waited", all[0], all[1], all[2], all[4])
+		s.op(all[4], 1, 1, "x")
+		s.answer()
+		if head := s.d.head(); head != 2 {
+			t.Errorf("%s: the document is at version %d", name, head)
+		}
+		for _, session := range s.d.everyone() {
+			s.step(evCredit{session, 1, 1 << 20})
+		}
+		if s.d.unread != 0 || len(s.d.door) != 0 {
+			t.Errorf("%s: %d bytes are unread, %d wait", name, s.d.unread, len(s.d.door))
+		}
 	}
 }
-
-func ptr[T any](v T) *T { return &v }

@@ -75,6 +75,8 @@ func TestCreating(t *testing.T) {
 		{`{"id":"one","id":"two"}`, "bad_message", 400},
 		{`{} {}`, "bad_message", 400},
 		{`{"content":[{"insert":"x","insert":"\n"}]}`, "bad_op", 422},
+		{`{"content":[{"insert":"x","attributes":{"link":"` + strings.Repeat("x", 5000) + `"}},{"insert":"\n"}]}`, "too_large", 413},
+		{`{"content":[{"insert":{"image":"` + strings.Repeat("x", 5000) + `"}},{"insert":"\n"}]}`, "too_large", 413},
 		{`{"content":"x"}`, "bad_op", 422},
 		{`{"content":[{"insert":"no newline"}]}`, "bad_op", 422},
 		{`{"content":[{"retain":1},{"insert":"\n"}]}`, "bad_op", 422},

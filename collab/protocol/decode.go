@@ -222,10 +222,15 @@ func (m *Op) setDelta(raw []byte, limits Limits) error {
 		return &Error{Code: BadOp, Msg: err.Error(), Seq: m.Seq}
 	}
 	m.Delta = d
-	if most := limits.Components; most > 0 && len(d) > most {
+	return m.fits(limits)
+}
+
+// fits reports what of the operation is larger than the limits allow.
+func (m *Op) fits(limits Limits) error {
+	if most := limits.Components; most > 0 && len(m.Delta) > most {
 		return &Error{Code: TooLarge, Seq: m.Seq, Msg: fmt.Sprintf("an operation has at most %d components", most)}
 	}
-	for i, c := range d {
+	for i, c := range m.Delta {
 		if len(c.Attributes) == 0 && c.Embed == nil {
 			continue
 		}
@@ -294,7 +299,7 @@ func DecodeOp(body []byte, limits Limits) (client string, op Op, newest bool, er
 
 // DecodeDoc reads the body of an HTTP request that makes a document, as strictly:
 // {"id"?,"type"?,"content"?}. What is left out, or null, is "", ot.Rich and nil.
-func DecodeDoc(body []byte) (id string, typ ot.Type, content ot.Delta, err error) {
+func DecodeDoc(body []byte, limits Limits) (id string, typ ot.Type, content ot.Delta, err error) {
 	f, err := object(body)
 	if err != nil {
 		return "", "", nil, err
@@ -317,6 +322,10 @@ func DecodeDoc(body []byte) (id string, typ ot.Type, content ot.Delta, err error
 	if given("content") {
 		if content, err = ot.Decode(f.value("content")); err != nil {
 			return "", "", nil, &Error{Code: BadOp, Msg: err.Error()}
+		}
+		made := Op{Delta: content}
+		if err := made.fits(limits); err != nil {
+			return "", "", nil, err
 		}
 	}
 	return id, typ, content, nil

@@ -227,17 +227,21 @@ type document struct {
 }
 
 func wire(m collab.Meta, content json.RawMessage) document {
+	if m.Updated.Before(m.Created) { // by another clock
+		m.Updated = m.Created
+	}
 	return document{ID: m.ID, Type: m.Type, V: m.Version, Content: content, Created: m.Created.UTC(), Updated: m.Updated.UTC()}
 }
 
 func etag(v int64) string { return `"` + strconv.FormatInt(v, 10) + `"` }
 
 func (a *api) create(ctx context.Context, c *call) error {
-	data, err := a.body(c, a.Hub.Limits().Message)
+	limits := a.Hub.Limits()
+	data, err := a.body(c, limits.Message)
 	if err != nil {
 		return err
 	}
-	doc, typ, content, err := protocol.DecodeDoc(data)
+	doc, typ, content, err := protocol.DecodeDoc(data, limits)
 	if err != nil {
 		return err
 	}
