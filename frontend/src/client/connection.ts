@@ -71,7 +71,10 @@ const pingEvery = 5000;
 const pongWithin = 5000;
 const openWithin = 15_000;
 const welcomeWithin = 30_000; // since the last frame: a slow store is no dead connection
+const tokenForm = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,8192}$/; // a token of RFC 7230, as part of a subprotocol has to be
 const closeReasons: Record<number, string> = { 4400: 'bad_op', 4401: 'token_expired', 4403: 'forbidden', 4410: 'deleted', 1009: 'too_large' };
+
+const messageOf = (e: unknown): string => (e instanceof Error ? e.message : String(e));
 
 export class Connection {
   private socket: Socket | null = null;
@@ -138,7 +141,7 @@ export class Connection {
   }
 
   private async renew(generation: number, left: number): Promise<void> {
-    const token = await Promise.resolve(this.o.token()).catch(() => this.lastToken);
+    const token = await this.token().catch(() => this.lastToken);
     if (generation !== this.generation) return;
     if (token !== this.lastToken && this.send({ t: 'token', token })) this.lastToken = token;
     else if (left > 2000) this.renewBefore(left);
@@ -171,19 +174,24 @@ export class Connection {
     this.waiting = undefined;
     const generation = ++this.generation;
     this.o.status('connecting');
+    const current = () => generation === this.generation && !this.stopped;
     let token: string;
     try {
-      token = await this.o.token();
-    } catch {
-      if (generation === this.generation && !this.stopped) this.later();
+      token = await this.token();
+    } catch (e) {
+      if (current()) this.unopened({ code: 'no_token', msg: `no token: ${messageOf(e)}` });
       return;
     }
-    if (generation !== this.generation || this.stopped) return;
+    if (!current()) return;
     this.lastToken = token;
     this.failure = null;
-    const socket = new this.o.WebSocket(this.url('ws'), ['weft.v1', `weft.bearer.${token}`]);
+    let socket: Socket;
+    try {
+      socket = new this.o.WebSocket(this.url('ws'), ['weft.v1', `weft.bearer.${token}`]);
+    } catch (e) {
+      return this.unopened({ code: 'no_socket', msg: `no WebSocket can be made: ${messageOf(e)}` });
+    }
     let opened = false;
-    const current = () => generation === this.generation && !this.stopped;
     const closing = setTimeout(() => current() && !opened && void this.closed(1006, '', false), openWithin);
     socket.onopen = () => {
       if (!current()) return socket.close(1000);
@@ -199,6 +207,20 @@ export class Connection {
       if (current()) void this.closed(e.code, e.reason, opened);
     };
     socket.onerror = () => undefined; // a close follows
+  }
+
+  /** What the provider gives, trimmed. Rejects where that is no token, as if the provider had. */
+  private async token(): Promise<string> {
+    const given: unknown = await this.o.token();
+    const token = typeof given === 'string' ? given.trim() : '';
+    if (!tokenForm.test(token)) throw new Error("the page's tokenProvider gave none that can be used");
+    return token;
+  }
+
+  /** There is not even a socket: another may come of another token. */
+  private unopened(why: Failure): void {
+    this.later();
+    this.o.down({ then: 'token' }, why);
   }
 
   private take(data: unknown): void {

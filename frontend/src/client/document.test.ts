@@ -10,6 +10,7 @@ import { MemoryStorage, type Storage } from './storage';
 class Wire implements Socket {
   static all: Wire[] = [];
   static refuse = false;
+  static broken: Error | null = null;
   onopen: (() => void) | null = null;
   onmessage: ((e: { data: unknown }) => void) | null = null;
   onclose: ((e: { code: number; reason: string }) => void) | null = null;
@@ -21,6 +22,7 @@ class Wire implements Socket {
     readonly url: string,
     readonly protocols?: string[],
   ) {
+    if (Wire.broken) throw Wire.broken;
     Wire.all.push(this);
     queueMicrotask(() => (Wire.refuse ? this.onclose?.({ code: 1006, reason: '' }) : this.onopen?.()));
   }
@@ -58,7 +60,7 @@ const welcome = {
   features: [],
 };
 const hi = { ...welcome, doc: [{ insert: 'hi\n' }] };
-const token = `e30.${btoa(JSON.stringify({ sub: 'ada' }))}.x`;
+const token = `e30.${btoa(JSON.stringify({ sub: 'ada' })).replace(/=+$/, '')}.x`; // base64url has no padding
 
 let open: WeftDocument[] = [];
 let status = 204;
@@ -77,6 +79,7 @@ beforeEach(() => {
   vi.useFakeTimers();
   Wire.all = [];
   Wire.refuse = false;
+  Wire.broken = null;
   status = 204;
 });
 
@@ -494,6 +497,100 @@ test('renews the token before it runs out', async () => {
     wire().say({ t: 'pong' });
   }
   expect(wire().sent.find((m) => m.t === 'token')).toBeDefined();
+});
+
+test('trims the token: a response body often ends in a line break', async () => {
+  join({ token: () => Promise.resolve(`\n ${token}\r\n`) });
+  await rest();
+  expect(wire().protocols).toEqual(['weft.v1', `weft.bearer.${token}`]);
+});
+
+const bad: [string, () => unknown, string][] = [
+  ['empty', () => '', 'none that can be used'],
+  ['blank', () => ' \n', 'none that can be used'],
+  ['a page of HTML', () => '<!doctype html>', 'none that can be used'],
+  ['two words', () => 'to ken', 'none that can be used'],
+  ['beyond ASCII', () => 'tok\u00e9n', 'none that can be used'],
+  ['too long', () => 'x'.repeat(8193), 'none that can be used'],
+  ['no string', () => Promise.resolve({ token }), 'none that can be used'],
+  ['nothing', () => undefined, 'none that can be used'],
+  ['a rejection', () => Promise.reject(new Error('status 500')), 'status 500'],
+  [
+    'an exception',
+    () => {
+      throw new Error('signed out');
+    },
+    'signed out',
+  ],
+];
+
+test.each(bad)('a token that is %s keeps the edits, says so, and the provider is asked again', async (_, give, words) => {
+  let good = true;
+  const doc = join({ token: () => (good ? token : (give() as string)) });
+  await rest();
+  wire().say(hi);
+  good = false;
+  wire().onclose?.({ code: 1006, reason: '' });
+  doc.edit(new Delta().insert('mine '));
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(Wire.all).toHaveLength(1);
+  expect(doc.state).toMatchObject({ connection: 'offline', canWrite: true, saved: 'unsaved', error: { code: 'no_token', final: false } });
+  expect(doc.state.error?.msg).toContain(words);
+  good = true;
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(Wire.all).toHaveLength(2);
+  wire().say({ ...welcome, ops: [] });
+  await rest();
+  expect(wire().ops()).toMatchObject([{ d: [{ insert: 'mine ' }] }]);
+  expect(doc.state.error).toBeUndefined();
+});
+
+test('the longest token goes', async () => {
+  const long = 'x'.repeat(8192);
+  join({ token: () => long });
+  await rest();
+  expect(wire().protocols?.[1]).toBe(`weft.bearer.${long}`);
+});
+
+test('a WebSocket that cannot be made is tried again, with another token', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  let asked = 0;
+  Wire.broken = new SyntaxError('the address is none');
+  const doc = join({ token: () => (asked++, token) });
+  await rest();
+  expect(doc.state).toMatchObject({ connection: 'offline', error: { code: 'no_socket', final: false } });
+  expect(doc.state.error?.msg).toContain('the address is none');
+  const before = asked;
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(asked).toBeGreaterThan(before);
+  [Wire.broken, Wire.refuse, status] = [null, true, 503];
+  await vi.advanceTimersByTimeAsync(16_000);
+  expect(Wire.all.length).toBeGreaterThan(0);
+  expect(doc.state.error, 'no longer the reason').toBeUndefined();
+  Wire.refuse = false;
+  await vi.advanceTimersByTimeAsync(30_000);
+  wire().say(hi);
+  expect(doc.state).toMatchObject({ connection: 'open', canWrite: true });
+  expect(doc.state.error).toBeUndefined();
+});
+
+test('a provider that fails to renew the token is asked again, and a bad token is not sent', async () => {
+  let asked = 0;
+  const answers = [
+    () => 'no token',
+    () => {
+      throw new Error('no');
+    },
+    () => `${token}2 \n`,
+  ];
+  join({ token: () => (++asked <= 2 ? token : (answers[asked - 3] ?? (() => token))()) });
+  await rest();
+  wire().say({ ...hi, expires_in_ms: 400_000 });
+  for (let i = 0; i < 99; i++) {
+    await vi.advanceTimersByTimeAsync(4000);
+    wire().say({ t: 'pong' });
+  }
+  expect(wire().sent.find((m) => m.t === 'token')).toEqual({ t: 'token', token: `${token}2` });
 });
 
 test('a reader cannot edit', async () => {

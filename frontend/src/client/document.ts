@@ -10,6 +10,7 @@ import { adopt, keep, MemoryStorage, openStorage, type Place, restore, type Stor
 
 const presenceEvery = 60;
 const messageEnvelope = 256; // bytes of an op message around its delta
+const unopened = new Set<string | undefined>(['no_token', 'no_socket']); // codes of the client's own
 const strikesAllowed = 2; // refusals in a row: one to set the edit on top anew, one to go on without it
 
 /** Joins a document. Events come in later tasks, never before this returns. */
@@ -284,6 +285,8 @@ export class WeftDocument extends Emitter {
       if (this.isInFlight(why?.seq)) this.refuse(why);
       else this.connection.again(); // whatever it was, it was not the user's edit
     } else if (final) this.finish();
+    else if (verdict.then === 'retry' && unopened.has(this.state.error?.code))
+      this.tell({ error: undefined }); // it got further now
     else this.tell({});
   }
 
