@@ -6,7 +6,7 @@ export type Verdict =
   | { then: 'retry' } // after retry_ms or the back-off
   | { then: 'token' } // with a new token
   | { then: 'startOver'; sameLineage: boolean } // with a new client id
-  | { then: 'reform' } // start over, and never send the same bytes again
+  | { then: 'reform' } // where it refuses an operation: start over, and never send the same bytes again; else come again
   | { then: 'stop' }; // keep the edits for copying
 
 /** The policy for a close code and the error code that came before it, if any. */
@@ -62,7 +62,7 @@ export interface ConnectionOptions {
   /** Called when a socket is open: the first message to send. */
   hello: () => ClientMessage;
   receive: (m: ServerMessage) => void;
-  /** The connection ended, and what the protocol says to do. 'retry' and 'token' are under way already. */
+  /** The connection ended, and what the protocol says to do. 'retry' and 'token' are under way already; after others there may be again. */
   down: (verdict: Verdict, why: Failure | null) => void;
   status: (s: 'connecting' | 'open' | 'offline') => void;
 }
@@ -70,11 +70,17 @@ export interface ConnectionOptions {
 const pingEvery = 5000;
 const pongWithin = 5000;
 const openWithin = 15_000;
+const welcomeWithin = 30_000; // since the last frame: a slow store is no dead connection
+const tokenForm = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,8192}$/; // a token of RFC 7230, as part of a subprotocol has to be
 const closeReasons: Record<number, string> = { 4400: 'bad_op', 4401: 'token_expired', 4403: 'forbidden', 4410: 'deleted', 1009: 'too_large' };
+
+const messageOf = (e: unknown): string => (e instanceof Error ? e.message : String(e));
 
 export class Connection {
   private socket: Socket | null = null;
+  private welcomed = false; // nothing but hello may be sent before
   private attempts = 0;
+  private refusals = 0; // in a row; a welcome does not end them, so that the back-off grows
   private failure: Failure | null = null;
   private waiting: ReturnType<typeof setTimeout> | undefined;
   private pinging: ReturnType<typeof setTimeout> | undefined;
@@ -111,9 +117,9 @@ export class Connection {
     this.later();
   }
 
-  /** False where there is no open socket. */
+  /** False where there is no open socket, or the server has not welcomed it yet. */
   send(m: ClientMessage): boolean {
-    if (!this.socket) return false;
+    if (!this.socket || (!this.welcomed && m.t !== 'hello')) return false;
     this.socket.send(JSON.stringify(m));
     return true;
   }
@@ -135,17 +141,15 @@ export class Connection {
   }
 
   private async renew(generation: number, left: number): Promise<void> {
-    const token = await Promise.resolve(this.o.token()).catch(() => this.lastToken);
+    const token = await this.token().catch(() => this.lastToken);
     if (generation !== this.generation) return;
-    if (token !== this.lastToken) {
-      this.lastToken = token;
-      this.send({ t: 'token', token });
-    } else if (left > 2000) this.renewBefore(left);
+    if (token !== this.lastToken && this.send({ t: 'token', token })) this.lastToken = token;
+    else if (left > 2000) this.renewBefore(left);
   }
 
   private readonly hurry = (): void => {
     if (this.stopped || globalThis.document?.visibilityState === 'hidden') return;
-    if (this.socket) this.ping();
+    if (this.welcomed) this.ping();
     else if (this.waiting !== undefined) {
       clearTimeout(this.waiting);
       void this.open();
@@ -170,19 +174,24 @@ export class Connection {
     this.waiting = undefined;
     const generation = ++this.generation;
     this.o.status('connecting');
+    const current = () => generation === this.generation && !this.stopped;
     let token: string;
     try {
-      token = await this.o.token();
-    } catch {
-      if (generation === this.generation && !this.stopped) this.later();
+      token = await this.token();
+    } catch (e) {
+      if (current()) this.unopened({ code: 'no_token', msg: `no token: ${messageOf(e)}` });
       return;
     }
-    if (generation !== this.generation || this.stopped) return;
+    if (!current()) return;
     this.lastToken = token;
     this.failure = null;
-    const socket = new this.o.WebSocket(this.url('ws'), ['weft.v1', `weft.bearer.${token}`]);
+    let socket: Socket;
+    try {
+      socket = new this.o.WebSocket(this.url('ws'), ['weft.v1', `weft.bearer.${token}`]);
+    } catch (e) {
+      return this.unopened({ code: 'no_socket', msg: `no WebSocket can be made: ${messageOf(e)}` });
+    }
     let opened = false;
-    const current = () => generation === this.generation && !this.stopped;
     const closing = setTimeout(() => current() && !opened && void this.closed(1006, '', false), openWithin);
     socket.onopen = () => {
       if (!current()) return socket.close(1000);
@@ -200,8 +209,21 @@ export class Connection {
     socket.onerror = () => undefined; // a close follows
   }
 
+  /** What the provider gives, trimmed. Rejects where that is no token, as if the provider had. */
+  private async token(): Promise<string> {
+    const given: unknown = await this.o.token();
+    const token = typeof given === 'string' ? given.trim() : '';
+    if (!tokenForm.test(token)) throw new Error("the page's tokenProvider gave none that can be used");
+    return token;
+  }
+
+  /** There is not even a socket: another may come of another token. */
+  private unopened(why: Failure): void {
+    this.later();
+    this.o.down({ then: 'token' }, why);
+  }
+
   private take(data: unknown): void {
-    this.watch();
     let m: ServerMessage;
     try {
       m = JSON.parse(String(data)) as ServerMessage;
@@ -209,6 +231,8 @@ export class Connection {
       return this.again();
     }
     if (m.t === 'error' || m.t === 'bye') this.failure = m;
+    if (m.t === 'welcome') this.welcomed = true;
+    this.watch();
     if (m.t === 'welcome') this.o.status('open');
     this.o.receive(m);
   }
@@ -226,6 +250,7 @@ export class Connection {
         why = head.why;
       }
     }
+    this.refusals = verdict.then === 'reform' ? this.refusals + 1 : 0;
     if (verdict.then === 'retry' || verdict.then === 'token') this.later(why?.retry_ms);
     this.o.down(verdict, why);
   }
@@ -253,6 +278,7 @@ export class Connection {
   /** Leaves the present socket without waiting for it: a half-open one would take minutes to close. */
   private leave(): void {
     this.generation++;
+    this.welcomed = false;
     clearTimeout(this.pinging);
     clearTimeout(this.renewing);
     const socket = this.socket;
@@ -269,22 +295,28 @@ export class Connection {
   private later(retryMs?: number): void {
     if (this.stopped) return;
     clearTimeout(this.waiting);
-    const wait = retryMs ? retryMs * (1 + Math.random() * 0.2) : backoff(this.attempts);
+    const wait = retryMs ? retryMs * (1 + Math.random() * 0.2) : backoff(Math.max(this.attempts, this.refusals - 1));
     this.attempts++;
     this.o.status('offline');
     this.waiting = setTimeout(() => void this.open(), wait);
   }
 
-  /** Something came: the next ping is due when nothing comes for a while. */
+  /** Something came, or hello went: the next ping is due when nothing comes for a while. Before the welcome there are none, only an end of patience. */
   private watch(): void {
     clearTimeout(this.pinging);
-    this.pinging = setTimeout(() => this.ping(), pingEvery);
+    if (this.welcomed) this.pinging = setTimeout(() => this.ping(), pingEvery);
+    else this.expect(welcomeWithin);
   }
 
   private ping(): void {
     clearTimeout(this.pinging);
     this.send({ t: 'ping' });
+    this.expect(pongWithin);
+  }
+
+  /** Takes the connection for half-open where nothing comes in time. */
+  private expect(within: number): void {
     const generation = this.generation;
-    this.pinging = setTimeout(() => generation === this.generation && void this.closed(1006, '', true), pongWithin);
+    this.pinging = setTimeout(() => generation === this.generation && void this.closed(1006, '', true), within);
   }
 }

@@ -10,6 +10,7 @@ import { MemoryStorage, type Storage } from './storage';
 class Wire implements Socket {
   static all: Wire[] = [];
   static refuse = false;
+  static broken: Error | null = null;
   onopen: (() => void) | null = null;
   onmessage: ((e: { data: unknown }) => void) | null = null;
   onclose: ((e: { code: number; reason: string }) => void) | null = null;
@@ -21,6 +22,7 @@ class Wire implements Socket {
     readonly url: string,
     readonly protocols?: string[],
   ) {
+    if (Wire.broken) throw Wire.broken;
     Wire.all.push(this);
     queueMicrotask(() => (Wire.refuse ? this.onclose?.({ code: 1006, reason: '' }) : this.onopen?.()));
   }
@@ -58,7 +60,7 @@ const welcome = {
   features: [],
 };
 const hi = { ...welcome, doc: [{ insert: 'hi\n' }] };
-const token = `e30.${btoa(JSON.stringify({ sub: 'ada' }))}.x`;
+const token = `e30.${btoa(JSON.stringify({ sub: 'ada' })).replace(/=+$/, '')}.x`; // base64url has no padding
 
 let open: WeftDocument[] = [];
 let status = 204;
@@ -77,6 +79,7 @@ beforeEach(() => {
   vi.useFakeTimers();
   Wire.all = [];
   Wire.refuse = false;
+  Wire.broken = null;
   status = 204;
 });
 
@@ -85,6 +88,8 @@ afterEach(async () => {
   open = [];
   expect(vi.getTimerCount(), 'timers left behind').toBe(0);
   vi.useRealTimers();
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
 });
 
 test('joins with the token as a subprotocol, and shows the content', async () => {
@@ -256,8 +261,12 @@ test('stops where the server goes on refusing', async () => {
   const doc = join();
   await rest();
   wire().say(hi);
-  for (let i = 0; i < 3; i++) await refuseForGood();
-  expect(doc.state).toMatchObject({ connection: 'closed', canWrite: false, error: { code: 'bad_op', final: true } });
+  for (const text of ['one', 'two']) {
+    doc.edit(new Delta().insert(text));
+    await rest();
+    await refuseForGood();
+  }
+  expect(doc.state).toMatchObject({ connection: 'closed', canWrite: false, unsentText: 'onetwo', error: { code: 'bad_op', final: true } });
 });
 
 test('splits an edit that is larger than a message, and keeps the whole of it in order', async () => {
@@ -342,6 +351,142 @@ test('notices a half-open connection within seconds', async () => {
   expect(Wire.all[0]?.closedWith).toBe(1000);
 });
 
+test('sends nothing between hello and welcome, whatever the page does meanwhile', async () => {
+  const page = new EventTarget();
+  vi.stubGlobal('addEventListener', page.addEventListener.bind(page));
+  vi.stubGlobal('removeEventListener', page.removeEventListener.bind(page));
+  vi.stubGlobal('document', Object.assign(new EventTarget(), { visibilityState: 'visible' }));
+  let n = 0;
+  const doc = join({ token: () => `${token}${n++}` });
+  await rest();
+  doc.setCursor({ index: 0, length: 0 });
+  for (let i = 0; i < 5; i++) {
+    await vi.advanceTimersByTimeAsync(5500);
+    page.dispatchEvent(new Event('online'));
+    globalThis.document.dispatchEvent(new Event('visibilitychange'));
+  }
+  wire().say({ t: 'error', code: 'bad_token', msg: 'no' }); // asks for another token, in a while
+  await vi.advanceTimersByTimeAsync(25_000);
+  expect(Wire.all).toHaveLength(1);
+  expect(wire().sent.map((m) => m.t)).toEqual(['hello']);
+  wire().say(hi);
+  page.dispatchEvent(new Event('online'));
+  expect(wire().sent.map((m) => m.t)).toEqual(['hello', 'ping']);
+});
+
+test('comes again where no welcome comes within 30 s, with the edits', async () => {
+  const doc = join();
+  await rest();
+  wire().say(hi);
+  wire().onclose?.({ code: 1006, reason: '' });
+  doc.edit(new Delta().insert('mine '));
+  await vi.advanceTimersByTimeAsync(2000);
+  const silent = wire();
+  expect(silent.sent.map((m) => m.t)).toEqual(['hello']);
+  await vi.advanceTimersByTimeAsync(27_000);
+  expect(silent.closedWith).toBeUndefined();
+  await vi.advanceTimersByTimeAsync(3000);
+  expect([silent.closedWith, doc.state.connection]).toEqual([1000, 'offline']);
+  await vi.advanceTimersByTimeAsync(4000);
+  expect(Wire.all).toHaveLength(3);
+  wire().say({ ...welcome, ops: [] });
+  await rest();
+  expect(wire().ops()).toMatchObject([{ seq: 1, d: [{ insert: 'mine ' }] }]);
+});
+
+test.each([4400, 1003, 1007, 1009])('%i before the operation in flight was sent again refuses nothing: the edits are kept', async (code) => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const doc = join();
+  await rest();
+  wire().say(hi);
+  doc.edit(new Delta().insert('precious '));
+  await rest();
+  wire().onclose?.({ code: 1006, reason: '' });
+  for (let i = 1; i <= 5; i++) {
+    await vi.advanceTimersByTimeAsync(16_000);
+    expect(Wire.all.length, 'comes again').toBeGreaterThan(i);
+    wire().say({ t: 'error', code: 'bad_message', msg: 'nothing may follow hello before welcome' });
+    wire().onclose?.({ code, reason: '' });
+    expect(textOf(doc.content)).toBe('precious hi\n');
+    expect(doc.state).toMatchObject({ connection: 'offline', canWrite: true, saved: 'unsaved' });
+    expect(doc.state.unsentText).toBeUndefined();
+  }
+  await vi.advanceTimersByTimeAsync(16_000);
+  wire().say({ ...welcome, ops: [] });
+  await rest();
+  expect(wire().ops()).toEqual([{ t: 'op', v: 1, seq: 1, d: [{ insert: 'precious ' }] }]);
+  expect(doc.state.error).toBeUndefined();
+});
+
+test('4400 with nothing in flight comes again, ever later, and what is typed meanwhile is kept', async () => {
+  const doc = join();
+  const gaps: number[] = [];
+  await rest();
+  wire().say(hi);
+  for (let i = 0; i < 6; i++) {
+    const before = Wire.all.length;
+    wire().say({ t: 'error', code: 'bad_message', msg: 'the presence is out of form' });
+    wire().onclose?.({ code: 4400, reason: '' });
+    if (i === 5) doc.edit(new Delta().insert('typed '));
+    const lost = Date.now();
+    while (Wire.all.length === before && Date.now() - lost <= 30_000) await vi.advanceTimersByTimeAsync(100);
+    gaps.push(Date.now() - lost);
+    wire().say({ ...welcome, ops: [] });
+    await rest();
+  }
+  expect(Math.max(...gaps)).toBeLessThanOrEqual(30_000);
+  expect(wire().ops()).toMatchObject([{ seq: 1, d: [{ insert: 'typed ' }] }]);
+  expect(doc.state).toMatchObject({ connection: 'open', canWrite: true });
+  expect(doc.state.unsentText).toBeUndefined();
+});
+
+test('the back-off grows over connections that are welcomed and then refused', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(1);
+  join();
+  await rest();
+  for (const wait of [2000, 4000, 8000]) {
+    const before = Wire.all.length;
+    wire().say({ ...hi });
+    wire().onclose?.({ code: 4400, reason: '' });
+    await vi.advanceTimersByTimeAsync(wait - 1);
+    expect(Wire.all).toHaveLength(before);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(Wire.all).toHaveLength(before + 1);
+  }
+});
+
+test('a refusal that names another operation, or none that is in flight, gives no edit up', async () => {
+  const doc = join();
+  await rest();
+  wire().say(hi);
+  doc.edit(new Delta().insert('1'));
+  await rest();
+  wire().say({ t: 'ops', v: 1, ops: [{ c: wire().sent[0]?.client, seq: 1, u: 'ada', d: [{ insert: '1' }] }] });
+  doc.edit(new Delta().retain(1).insert('2'));
+  await rest();
+  wire().say({ t: 'error', code: 'too_large', msg: 'a presence state has at most 2048 bytes' });
+  expect(doc.state.saved).toBe('saving');
+  wire().say({ t: 'error', code: 'bad_op', msg: 'no', seq: 1 });
+  wire().onclose?.({ code: 4400, reason: '' });
+  await vi.advanceTimersByTimeAsync(2000);
+  wire().say({ ...welcome, v: 2, seq: 1, ops: [] });
+  await rest();
+  expect(wire().ops()).toEqual([{ t: 'op', v: 2, seq: 2, d: [{ retain: 1 }, { insert: '2' }] }]);
+});
+
+test('a close code alone refuses the operation that this connection sent', async () => {
+  const doc = join();
+  await rest();
+  wire().say(hi);
+  doc.edit(new Delta().insert('precious'));
+  await rest();
+  wire().onclose?.({ code: 4400, reason: '' });
+  await vi.advanceTimersByTimeAsync(2000);
+  wire().say({ ...welcome, ops: [] });
+  await rest();
+  expect(doc.state).toMatchObject({ unsentText: 'precious', saved: 'saved', error: { code: 'bad_op', final: false } });
+});
+
 test('renews the token before it runs out', async () => {
   let n = 0;
   join({ token: () => `${token}${n++}` });
@@ -352,6 +497,100 @@ test('renews the token before it runs out', async () => {
     wire().say({ t: 'pong' });
   }
   expect(wire().sent.find((m) => m.t === 'token')).toBeDefined();
+});
+
+test('trims the token: a response body often ends in a line break', async () => {
+  join({ token: () => Promise.resolve(`\n ${token}\r\n`) });
+  await rest();
+  expect(wire().protocols).toEqual(['weft.v1', `weft.bearer.${token}`]);
+});
+
+const bad: [string, () => unknown, string][] = [
+  ['empty', () => '', 'none that can be used'],
+  ['blank', () => ' \n', 'none that can be used'],
+  ['a page of HTML', () => '<!doctype html>', 'none that can be used'],
+  ['two words', () => 'to ken', 'none that can be used'],
+  ['beyond ASCII', () => 'tok\u00e9n', 'none that can be used'],
+  ['too long', () => 'x'.repeat(8193), 'none that can be used'],
+  ['no string', () => Promise.resolve({ token }), 'none that can be used'],
+  ['nothing', () => undefined, 'none that can be used'],
+  ['a rejection', () => Promise.reject(new Error('status 500')), 'status 500'],
+  [
+    'an exception',
+    () => {
+      throw new Error('signed out');
+    },
+    'signed out',
+  ],
+];
+
+test.each(bad)('a token that is %s keeps the edits, says so, and the provider is asked again', async (_, give, words) => {
+  let good = true;
+  const doc = join({ token: () => (good ? token : (give() as string)) });
+  await rest();
+  wire().say(hi);
+  good = false;
+  wire().onclose?.({ code: 1006, reason: '' });
+  doc.edit(new Delta().insert('mine '));
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(Wire.all).toHaveLength(1);
+  expect(doc.state).toMatchObject({ connection: 'offline', canWrite: true, saved: 'unsaved', error: { code: 'no_token', final: false } });
+  expect(doc.state.error?.msg).toContain(words);
+  good = true;
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(Wire.all).toHaveLength(2);
+  wire().say({ ...welcome, ops: [] });
+  await rest();
+  expect(wire().ops()).toMatchObject([{ d: [{ insert: 'mine ' }] }]);
+  expect(doc.state.error).toBeUndefined();
+});
+
+test('the longest token goes', async () => {
+  const long = 'x'.repeat(8192);
+  join({ token: () => long });
+  await rest();
+  expect(wire().protocols?.[1]).toBe(`weft.bearer.${long}`);
+});
+
+test('a WebSocket that cannot be made is tried again, with another token', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  let asked = 0;
+  Wire.broken = new SyntaxError('the address is none');
+  const doc = join({ token: () => (asked++, token) });
+  await rest();
+  expect(doc.state).toMatchObject({ connection: 'offline', error: { code: 'no_socket', final: false } });
+  expect(doc.state.error?.msg).toContain('the address is none');
+  const before = asked;
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(asked).toBeGreaterThan(before);
+  [Wire.broken, Wire.refuse, status] = [null, true, 503];
+  await vi.advanceTimersByTimeAsync(16_000);
+  expect(Wire.all.length).toBeGreaterThan(0);
+  expect(doc.state.error, 'no longer the reason').toBeUndefined();
+  Wire.refuse = false;
+  await vi.advanceTimersByTimeAsync(30_000);
+  wire().say(hi);
+  expect(doc.state).toMatchObject({ connection: 'open', canWrite: true });
+  expect(doc.state.error).toBeUndefined();
+});
+
+test('a provider that fails to renew the token is asked again, and a bad token is not sent', async () => {
+  let asked = 0;
+  const answers = [
+    () => 'no token',
+    () => {
+      throw new Error('no');
+    },
+    () => `${token}2 \n`,
+  ];
+  join({ token: () => (++asked <= 2 ? token : (answers[asked - 3] ?? (() => token))()) });
+  await rest();
+  wire().say({ ...hi, expires_in_ms: 400_000 });
+  for (let i = 0; i < 99; i++) {
+    await vi.advanceTimersByTimeAsync(4000);
+    wire().say({ t: 'pong' });
+  }
+  expect(wire().sent.find((m) => m.t === 'token')).toEqual({ t: 'token', token: `${token}2` });
 });
 
 test('a reader cannot edit', async () => {

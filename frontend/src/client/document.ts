@@ -10,6 +10,7 @@ import { adopt, keep, MemoryStorage, openStorage, type Place, restore, type Stor
 
 const presenceEvery = 60;
 const messageEnvelope = 256; // bytes of an op message around its delta
+const unopened = new Set<string | undefined>(['no_token', 'no_socket']); // codes of the client's own
 const strikesAllowed = 2; // refusals in a row: one to set the edit on top anew, one to go on without it
 
 /** Joins a document. Events come in later tasks, never before this returns. */
@@ -36,6 +37,8 @@ export class WeftDocument extends Emitter {
   private closed = false;
   private stopped = false; // for good: nothing will be saved
   private strikes = 0;
+  private refusal: Failure | null = null; // the last that counted as a strike
+  private sent = 0; // the seq of the last operation that went out in this session, 0 for none
   private refusedBytes: string | null = null; // of an operation, as JSON: never to be sent again
   private reforming = false;
   private refusedSize = false;
@@ -178,6 +181,7 @@ export class WeftDocument extends Emitter {
   }
 
   private hello() {
+    this.sent = 0;
     const { client, v, last, type } = this.s;
     const known = v === 0 ? { v } : v > 0 && last ? { v, last } : {};
     return { t: 'hello' as const, client, ...known, ...(this.o.type ? { type } : {}) };
@@ -218,7 +222,7 @@ export class WeftDocument extends Emitter {
     this.session = w.session;
     this.known = update(new Map(), w.peers);
     this.connection.settled(w.expires_in_ms);
-    const error = this.strikes > 0 ? this.state.error : undefined;
+    const error = this.strikes > 0 && this.refusal ? { code: this.refusal.code, msg: this.refusal.msg, final: false } : undefined;
     if (first) this.loaded(w.role);
     else this.changed(step.view);
     this.tell({ role: w.role, canWrite: this.mayWrite(w.role), error });
@@ -251,6 +255,7 @@ export class WeftDocument extends Emitter {
 
   private acknowledged(): void {
     this.strikes = 0;
+    this.refusal = null;
     this.refusedBytes = null;
     clearTimeout(this.resending);
     if (this.state.error && !this.state.error.final) this.tell({ error: undefined });
@@ -262,7 +267,7 @@ export class WeftDocument extends Emitter {
       this.resending = setTimeout(() => this.resend(), m.retry_ms ?? 1000);
       return;
     }
-    if (m.code === 'too_large') this.refusedSize = true;
+    if (m.code === 'too_large' && m.seq !== undefined && this.isInFlight(m.seq)) this.refusedSize = true; // else it is the presence's
     if (m.code === 'bad_token') this.connection.renewBefore(20_000);
     const canWrite = this.state.canWrite && m.code !== 'forbidden'; // until a role message or a welcome says otherwise
     this.tell({ canWrite, error: { code: m.code, msg: m.msg, final: false } });
@@ -276,14 +281,24 @@ export class WeftDocument extends Emitter {
     const final = verdict.then === 'stop';
     if (why && (final || verdict.then === 'reform' || verdict.then === 'token')) this.tell({ error: { code: why.code, msg: why.msg, final } });
     if (verdict.then === 'startOver') void this.startOver(verdict.sameLineage);
-    else if (verdict.then === 'reform') this.refuse(why);
-    else if (final) this.finish();
+    else if (verdict.then === 'reform') {
+      if (this.isInFlight(why?.seq)) this.refuse(why);
+      else this.connection.again(); // whatever it was, it was not the user's edit
+    } else if (final) this.finish();
+    else if (verdict.then === 'retry' && unopened.has(this.state.error?.code))
+      this.tell({ error: undefined }); // it got further now
     else this.tell({});
+  }
+
+  /** Whether the server can mean the operation in flight: this session sent it, and seq, where one is named, is its own. */
+  private isInFlight(seq?: number): boolean {
+    return this.s.inFlight !== null && !this.s.former && this.sent === this.s.seq && (seq ?? this.sent) === this.sent;
   }
 
   /** The server will never take these bytes: set the edit on top anew, as other bytes; then go on without it; then stop. */
   private refuse(why: Failure | null): void {
     const error = why ?? { code: 'bad_message', msg: 'the server does not take the edit' };
+    this.refusal = error;
     if (this.s.inFlight) this.refusedBytes = JSON.stringify(this.s.inFlight.ops);
     if (++this.strikes === 1) this.reforming = true;
     else this.giveUp(error, this.strikes > strikesAllowed);
@@ -333,7 +348,7 @@ export class WeftDocument extends Emitter {
       const next = replica.send(this.s, this.limits.message - messageEnvelope);
       if (this.refusedBytes !== null && next.inFlight && JSON.stringify(next.inFlight.ops) === this.refusedBytes) {
         this.strikes = strikesAllowed;
-        this.giveUp(this.state.error ?? { code: 'bad_op', msg: 'the server does not take the edit' });
+        this.giveUp(this.refusal ?? { code: 'bad_op', msg: 'the server does not take the edit' });
       } else if (next !== this.s) {
         this.s = next;
         void this.transmit();
@@ -349,7 +364,7 @@ export class WeftDocument extends Emitter {
     await this.save();
     const { v, inFlight } = this.s;
     if (!this.greeted || this.session !== session || this.s.client !== client || this.s.seq !== seq || !inFlight) return;
-    if (this.state.canWrite) this.connection.send({ t: 'op', v, seq, d: inFlight.ops });
+    if (this.state.canWrite && this.connection.send({ t: 'op', v, seq, d: inFlight.ops })) this.sent = seq;
   }
 
   /** Whether every edit that is not saved yet is in storage that outlives the page, at this moment: to be asked before the page is left. */

@@ -11,7 +11,8 @@ export interface Options {
   server: string;
   /** The document's id. */
   doc: string;
-  /** A valid token. Called before each connection and before a token runs out; may reject while it cannot be had. */
+  /** A valid token. Called before each connection and before a token runs out; may reject while it cannot be had.
+   *  Space around it is taken off; what cannot be part of a subprotocol, or has more than 8192 characters, counts as a rejection. */
   token: () => Promise<string> | string;
   /** Of a document that this creates. */
   type?: DocumentType;
