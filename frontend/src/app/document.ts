@@ -63,7 +63,7 @@ function open(): void {
   provide();
   editor.addEventListener('weft-state', (e) => {
     const { error } = (e as CustomEvent<ConnectionState>).detail;
-    if (fragment && error?.code === 'bad_token' && !editor.quill) showNoToken(true); // no other one will come
+    if (fragment && (error?.code === 'bad_token' || error?.code === 'no_token') && !editor.quill) showNoToken(true); // no other one will come
   });
   editor.addEventListener('weft-ready', () => {
     remember(doc);
