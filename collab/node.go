@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 
-	jsonv2 "github.com/go-json-experiment/json"
-
 	"github.com/weft-collab/weft/collab/protocol"
 )
 
@@ -60,7 +58,7 @@ func (d *document) bus(msg []byte) {
 		return
 	}
 	var m nodeMessage
-	if err := jsonv2.Unmarshal(msg, &m); err != nil {
+	if err := json.Unmarshal(msg, &m); err != nil {
 		d.warn("a message of another node is not to be read", err)
 		return
 	}
