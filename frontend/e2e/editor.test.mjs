@@ -26,7 +26,7 @@ async function writer(name, t) {
   const context = await browser.newContext({ viewport: { width: 1100, height: 700 } });
   t.after(() => context.close());
   await context.addInitScript((n) => {
-    if (!localStorage.getItem('weft-name')) localStorage.setItem('weft-name', JSON.stringify(n));
+    if (window.top === window && !localStorage.getItem('weft-name')) localStorage.setItem('weft-name', JSON.stringify(n));
   }, name);
   return context;
 }
@@ -423,17 +423,120 @@ test('a stored link that must not be followed is shown as text, and stays in the
   assert.deepEqual(page.errors, []);
 });
 
+/** Pastes or drops HTML or files, these by name and type. */
+const paste = (page, { html, files = [], drop = false }) =>
+  page.evaluate(
+    ([html, files, drop]) => {
+      const data = new DataTransfer();
+      if (html) data.setData('text/html', html);
+      for (const [name, type] of files) data.items.add(new File([new Uint8Array(9000)], name, { type }));
+      const { quill } = document.querySelector('weft-editor');
+      quill.focus();
+      const { left, top } = quill.root.firstElementChild.getBoundingClientRect();
+      const how = { bubbles: true, cancelable: true };
+      quill.root.dispatchEvent(
+        drop
+          ? new DragEvent('drop', { dataTransfer: data, clientX: left + 5, clientY: top + 5, ...how })
+          : new ClipboardEvent('paste', { clipboardData: data, ...how }),
+      );
+    },
+    [html, files, drop],
+  );
+
 test('a pasted link that must not be followed comes in as text', async (t) => {
   const page = await open(await writer('Ada', t), one, newDoc());
-  await page.evaluate(() => {
-    const data = new DataTransfer();
-    data.setData('text/html', '<p><a href="javascript:alert(1)">bad</a> <a href="https://example.com/">good</a></p>');
-    const { quill } = document.querySelector('weft-editor');
-    quill.focus();
-    quill.root.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
-  });
+  await paste(page, { html: '<p><a href="javascript:alert(1)">bad</a> <a href="https://example.com/">good</a></p>' });
   await saved(page);
   assert.deepEqual(JSON.parse(await content(page)), [{ insert: 'bad ' }, { attributes: { link: 'https://example.com/' }, insert: 'good' }, { insert: '\n' }]);
+});
+
+test('a picture that is pasted or dropped inserts nothing, and the user is told', async (t) => {
+  const doc = newDoc();
+  const page = await open(await writer('Ada', t), one, doc);
+  await type(page, 'words');
+  const picture = ['picture.png', 'image/png'];
+  const data = `data:image/png;base64,${'A'.repeat(9000)}`;
+  const notice = page.getByRole('alert').filter({ visible: true });
+  for (const [what, said] of [
+    [{ files: [picture] }, /^Pictures cannot be pasted/],
+    [{ files: [picture], drop: true }, /^Pictures cannot be pasted/],
+    [{ html: `<img src="${data}">`, files: [picture] }, /^Pictures cannot be pasted/],
+    [{ html: `<p><img src="${data}"></p>` }, /^Pictures cannot be pasted/],
+    [{ html: '<p><img src="file:///tmp/p.png"></p>' }, /^Pictures cannot be pasted/],
+    [{ files: [['paper.pdf', 'application/pdf']] }, /^Files cannot be pasted/],
+  ]) {
+    await paste(page, what);
+    await notice.waitFor({ timeout: patience });
+    assert.match(await notice.locator('p').textContent(), said);
+    if (process.env.WEFT_SCREENSHOTS) await page.screenshot({ path: `${process.env.WEFT_SCREENSHOTS}/refused.png` });
+    await notice.getByRole('button', { name: 'Dismiss' }).click();
+    await notice.waitFor({ state: 'hidden' });
+    assert.ok(await page.evaluate(() => document.activeElement === document.querySelector('weft-editor').quill.root), 'the text has the focus again');
+  }
+  await type(page, ' and more');
+  await saved(page);
+  const got = await api(two, 'GET', `/v1/docs/${doc}`, await tokenFor(two, doc));
+  assert.deepEqual(got.content, [{ insert: 'words and more\n' }]);
+  await paste(page, { html: '<p><img src="https://example.com/p.png"></p>' }); // by its address it comes in
+  await saved(page);
+  assert.deepEqual(JSON.parse(await content(page))[1], { insert: { image: 'https://example.com/p.png' } });
+  assert.equal(await notice.count(), 0);
+  assert.deepEqual(page.errors, []);
+});
+
+test('behind a video, edits land where they are made', async (t) => {
+  const doc = newDoc();
+  const video = { insert: { video: 'https://example.com/v' } };
+  const other = { insert: { video: 'javascript:alert(1)' } };
+  const stored = [{ insert: 'first line' }, video, { insert: 'second line\nthird line\n' }, other, { insert: '\n' }];
+  await api(one, 'POST', '/v1/docs', await tokenFor(one, doc), { id: doc, content: stored });
+  const page = await open(await writer('Ada', t), one, doc);
+  const ops = () => page.evaluate(() => document.querySelector('weft-editor').quill.getContents().ops);
+  const get = async () => (await api(two, 'GET', `/v1/docs/${doc}`, await tokenFor(two, doc))).content;
+  await page.locator('weft-editor iframe').first().waitFor();
+  assert.equal(await page.locator('weft-editor iframe').first().getAttribute('src'), 'https://example.com/v');
+  const strange = { insert: { 'weft-unknown': { name: 'video', value: 'javascript:alert(1)' } } };
+  const shows = async (want) => {
+    assert.deepEqual(await ops(), [...want, strange, { insert: '\n' }], 'at once, not only after a mend');
+    await saved(page);
+    assert.deepEqual(await get(), [...want, other, { insert: '\n' }]);
+  };
+  await shows(stored.slice(0, 3));
+  if (process.env.WEFT_SCREENSHOTS) await page.screenshot({ path: `${process.env.WEFT_SCREENSHOTS}/video.png` });
+
+  const third = page.locator('weft-editor .ql-editor p', { hasText: 'third line' });
+  await third.click({ position: { x: 1, y: 10 } });
+  await page.keyboard.type('My ');
+  await shows([{ insert: 'first line' }, video, { insert: 'second line\nMy third line\n' }]);
+  await page.keyboard.press('End');
+  await page.keyboard.type('!');
+  await shows([{ insert: 'first line' }, video, { insert: 'second line\nMy third line!\n' }]);
+  await new Promise((r) => setTimeout(r, 1000)); // a mend would have been by now, and have taken the steps to undo away
+  await page.keyboard.press('Control+z');
+  await page.keyboard.press('Control+z');
+  await shows(stored.slice(0, 3));
+
+  // Beside the video, with the keys.
+  await page.locator('weft-editor .ql-editor').press('Control+Home');
+  for (let n = 0; n < 'first line'.length; n++) await page.keyboard.press('ArrowRight');
+  await page.keyboard.type('<');
+  await page.keyboard.press('ArrowRight');
+  await page.keyboard.type('>');
+  await shows([{ insert: 'first line<' }, video, { insert: '>second line\nthird line\n' }]);
+  await page.keyboard.press('Backspace');
+  await page.keyboard.press('Backspace');
+  await shows([{ insert: 'first line<second line\nthird line\n' }]);
+  await page.keyboard.press('Control+z');
+  await until('the video is there again', async () => (await page.locator('weft-editor iframe').count()) === 1);
+
+  // Cut and pasted it is the same video; from elsewhere, one that must not be followed does not come in.
+  await page.evaluate(() => document.querySelector('weft-editor').quill.setSelection(0, 0, 'user'));
+  const html = await page.evaluate(() => document.querySelector('weft-editor').quill.getSemanticHTML(0, 14));
+  await paste(page, { html: `${html}<iframe class="ql-video" src="javascript:alert(1)"></iframe>` });
+  await saved(page);
+  assert.equal((await get()).filter((op) => op.insert.video === video.insert.video).length, 2);
+  assert.equal((await get()).filter((op) => op.insert.video === other.insert.video).length, 1);
+  assert.deepEqual(page.errors, []);
 });
 
 test('the link field starts with the selected text only where that is an address', async (t) => {
@@ -519,6 +622,29 @@ test("a name stands at another's cursor for a moment, never in the way, and agai
   assert.notEqual(await flag.evaluate((e) => getComputedStyle(e).transitionDuration), '0s');
   await ada.emulateMedia({ reducedMotion: 'reduce' });
   assert.match(await flag.evaluate((e) => getComputedStyle(e).transitionDuration), /^0s/);
+  assert.deepEqual(ada.errors, []);
+});
+
+test('a long name is cut short at the caret, and stays in the page', async (t) => {
+  const doc = newDoc();
+  const ada = await open(await writer('Ada', t), one, doc);
+  const bob = await open(await writer('B'.repeat(200), t), two, doc);
+  await type(ada, `first line of the text\nsecond line of the text\n${'a long line '.repeat(6)}`);
+  await agree(ada, bob);
+  const flag = ada.locator('.ql-cursor-flag');
+  for (const width of [1100, 320]) {
+    await ada.setViewportSize({ width, height: 700 });
+    for (const index of [30, 36, 60]) {
+      await bob.evaluate((i) => document.querySelector('weft-editor').quill.setSelection(i, 0, 'user'), index);
+      await until('the name stands there', () => flag.evaluate((e) => getComputedStyle(e).visibility === 'visible').catch(() => false));
+      await new Promise((r) => setTimeout(r, 300)); // its way there
+      const box = await flag.boundingBox();
+      assert.ok(box.width <= 200 && box.x >= 0 && box.x + box.width <= width, `at ${index} of ${width}: from ${box.x}, ${box.width} wide`);
+      assert.ok(box.height <= 16, 'in one line');
+    }
+    if (process.env.WEFT_SCREENSHOTS) await ada.screenshot({ path: `${process.env.WEFT_SCREENSHOTS}/long-name-${width}.png` });
+  }
+  assert.equal(await flag.locator('.ql-cursor-name').evaluate((e) => getComputedStyle(e).textOverflow), 'ellipsis');
   assert.deepEqual(ada.errors, []);
 });
 

@@ -33,10 +33,37 @@ class UnknownEmbed extends Embed {
   }
 }
 
-Quill.register({ [`formats/${unknownEmbed}`]: UnknownEmbed, 'modules/cursors': QuillCursors } as unknown as Record<string, never>, true);
+interface AddressBlot extends EmbedBlot {
+  sanitize(url: string): string;
+}
+const Image = Quill.import('formats/image') as AddressBlot;
+const Link = Quill.import('formats/link') as AddressBlot;
 
-const embeds = ['image', 'video'];
-const largestPicture = 3000; // characters of an address; a picture pasted as data would exceed what an embed may have
+/** Quill's own video is a block: it puts a newline before it, and the view would be longer than the document. */
+class Video extends Image {
+  static blotName = 'video';
+  static tagName = 'IFRAME';
+  static className = 'ql-video';
+
+  static override create(value?: unknown): HTMLElement {
+    const node = super.create(value);
+    node.setAttribute('frameborder', '0');
+    node.setAttribute('allowfullscreen', 'true');
+    return node;
+  }
+
+  static override sanitize(url: string): string {
+    return Link.sanitize(url);
+  }
+}
+
+Quill.register(
+  { [`formats/${unknownEmbed}`]: UnknownEmbed, 'formats/video': Video, 'modules/cursors': QuillCursors } as unknown as Record<string, never>,
+  true,
+);
+
+const embeds: Record<string, AddressBlot> = { image: Image, video: Video };
+const longestAddress = 3000; // bytes; a picture pasted as data would exceed what an embed may have
 
 const toolbar = [
   [{ header: [1, 2, 3, false] }],
@@ -77,31 +104,44 @@ function label(bar: HTMLElement): void {
   }
 }
 
+const refusalOf = (pictures: boolean) => `${pictures ? 'Pictures' : 'Files'} cannot be pasted into this document. Link to one by its address.`;
+
 /** What this editor shows of a document of a type. */
 export function showsOf(type: DocumentType): Shows {
   return {
     type,
     format: (name, value) => type === 'rich' && showsFormat(name, value),
-    embed: (name, value) => type === 'rich' && embeds.includes(name) && typeof value === 'string',
+    embed: (name, value) => type === 'rich' && Object.hasOwn(embeds, name) && typeof value === 'string' && embeds[name]?.sanitize(value) === value,
   };
 }
 
-export function makeQuill(host: HTMLElement, type: DocumentType, placeholder: string): Quill {
+/** Makes the Quill of a document; refused is told, for the user, what of a paste or drop did not come in. */
+export function makeQuill(host: HTMLElement, type: DocumentType, placeholder: string, refused: (text: string) => void): Quill {
   const quill = new Quill(host, {
     theme: 'snow',
     placeholder,
     readOnly: true,
-    formats: type === 'rich' ? [...formatNames, ...embeds, unknownEmbed] : [],
+    formats: type === 'rich' ? [...formatNames, ...Object.keys(embeds), unknownEmbed] : [],
     modules: {
       toolbar: type === 'rich' ? toolbar : false,
       history: { userOnly: true, delay: 800, maxStack: 200 },
       cursors: { hideSpeedMs: 150, positionFlag: (flag: HTMLElement, caret: Place, page: Place) => placeFlag(quill, flag, caret, page) },
-      uploader: { mimetypes: [] },
     },
   });
   const bar = host.parentElement?.querySelector<HTMLElement>('.ql-toolbar');
   if (bar) label(bar);
-  quill.clipboard.addMatcher('img', (node, delta) => (((node as HTMLImageElement).getAttribute('src') ?? '').length > largestPicture ? new Delta() : delta));
+  // Not by the option mimetypes: Quill merges a list with its own, which an empty one leaves as it is.
+  quill.uploader.upload = (_range, files) => {
+    if (files.length > 0 && quill.isEnabled()) refused(refusalOf([...files].every((file) => file.type.startsWith('image/'))));
+  };
+  quill.clipboard.addMatcher('img, iframe', (node, delta) => {
+    const address = (node as Element).getAttribute('src') ?? '';
+    const picture = node.nodeName === 'IMG';
+    const fits = new TextEncoder().encode(address).length <= longestAddress;
+    if (fits && (picture ? Image : Video).sanitize(address) === address) return delta;
+    if (picture) refused(refusalOf(true));
+    return new Delta();
+  });
   quill.clipboard.addMatcher('a', (node, delta) =>
     mayFollow((node as HTMLAnchorElement).getAttribute('href') ?? '') ? delta : delta.compose(new Delta().retain(delta.length(), { link: null })),
   );
@@ -113,6 +153,7 @@ type Place = Pick<DOMRect, 'left' | 'top' | 'bottom' | 'width'>;
 
 /** A name stands above its caret, to the right; where there is no room, and in the first line, on the other side. */
 function placeFlag(quill: Quill, flag: HTMLElement, caret: Place, page: Place): void {
+  flag.style.maxWidth = `min(12rem, ${page.width / 2}px)`; // so that a long name has room on one of the two sides
   flag.style.left = `${caret.left}px`;
   flag.classList.toggle('flag-flipped', caret.left + flag.offsetWidth > page.width);
   const below = caret.top < flag.offsetHeight || caret.top < (quill.getBounds(0)?.bottom ?? 0);

@@ -10,6 +10,7 @@ import quillStyle from 'quill/dist/quill.snow.css?inline';
 import ownStyle from './weft-editor.css?inline';
 
 const mostFaces = 6;
+const refusedFor = 10_000; // milliseconds that the user is told of a paste that did not come in
 
 export type TokenProvider = () => Promise<string> | string;
 
@@ -61,6 +62,8 @@ export class WeftEditor extends HTMLElement {
   private faces!: HTMLElement;
   private notice!: HTMLElement;
   private stage!: HTMLElement;
+  private refusal!: HTMLElement;
+  private refusalTimer: ReturnType<typeof setTimeout> | undefined;
   private copied = ''; // what was refused, and the user has seen to
   private readonly warn = (e: BeforeUnloadEvent) => {
     if (this.document && !this.document.kept) e.preventDefault();
@@ -108,6 +111,9 @@ export class WeftEditor extends HTMLElement {
     this.notice.hidden = true;
     this.notice.setAttribute('role', 'alert');
     this.stage = make('div', 'weft-stage', this);
+    this.refusal = make('div', 'weft-notice weft-brief', this); // below the text, which stays where it is
+    this.refusal.hidden = true;
+    this.refusal.setAttribute('role', 'alert');
     this.say('away', 'Connecting…');
   }
 
@@ -152,7 +158,7 @@ export class WeftEditor extends HTMLElement {
     this.stage.replaceChildren();
     const host = make('div', 'weft-page', this.stage);
     this.dataset.type = document.type;
-    this.quill = makeQuill(host, document.type, this.getAttribute('placeholder') ?? '');
+    this.quill = makeQuill(host, document.type, this.getAttribute('placeholder') ?? '', (text) => this.refuse(text));
     this.quill.root.setAttribute('aria-label', `Document ${this.getAttribute('doc') ?? ''}`);
     this.quill.root.setAttribute('role', 'textbox');
     this.quill.root.setAttribute('aria-multiline', 'true');
@@ -165,6 +171,8 @@ export class WeftEditor extends HTMLElement {
   }
 
   private end(): void {
+    clearTimeout(this.refusalTimer);
+    if (this.refusal) this.refusal.hidden = true;
     this.binding?.stop();
     this.binding = null;
     void this.document?.close();
@@ -228,6 +236,26 @@ export class WeftEditor extends HTMLElement {
       this.notice.hidden = true;
       this.quill?.focus();
     });
+  }
+
+  /** What was pasted did not come in: said for a while, beside whatever else there is to say. */
+  private refuse(text: string): void {
+    clearTimeout(this.refusalTimer);
+    const away = () => {
+      clearTimeout(this.refusalTimer);
+      this.refusal.hidden = true;
+    };
+    this.refusal.replaceChildren();
+    make('p', '', this.refusal).textContent = text;
+    const done = make('button', '', this.refusal);
+    done.type = 'button';
+    done.textContent = 'Dismiss';
+    done.addEventListener('click', () => {
+      away();
+      this.quill?.focus();
+    });
+    this.refusal.hidden = false;
+    this.refusalTimer = setTimeout(away, refusedFor);
   }
 
   private showFaces(peers: Peer[]): void {
