@@ -113,7 +113,7 @@ func (d *document) learn(client string, row ClientRow) ClientRow {
 // welcome answers hello: with operations from the client's version where it is
 // known to be on this lineage, else with the content.
 //
-// Many who come at once, and do not read, would have a copy of it in memory each: beyond a bound they wait
+// Many who come at once, and do not read, would have a welcome each in memory: beyond a bound they wait
 // until others have read theirs, or were cut off.
 func (d *document) welcome(s *session) {
 	if most := d.rules.welcomeBytes; most > 0 && d.unread > 0 && d.unread >= most {

@@ -161,7 +161,7 @@ func (c *simClient) acts() {
 
 // read takes one frame.
 func (c *simClient) read(frame []byte) {
-	m, err := c.w.decode(frame)
+	m, err := c.w.frames.of(frame)
 	if err != nil {
 		c.w.fail("%s: the server sent what is no message: %v: %s", c.name, err, frame)
 		return
@@ -238,7 +238,7 @@ func (c *simClient) receive(op protocol.Committed) {
 	if c.conn == nil || c.w.failed != "" {
 		return
 	}
-	delta, err := c.w.delta(op.Delta)
+	delta, err := c.w.deltas.of(op.Delta)
 	if err != nil {
 		c.w.fail("%s: an operation: %v", c.name, err)
 		return

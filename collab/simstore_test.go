@@ -147,7 +147,7 @@ func (r *referee) committed(head int64, ops []Operation) {
 	}
 	for _, op := range ops {
 		content := r.contents[len(r.log)].Clone()
-		delta, err := r.w.delta(op.Delta)
+		delta, err := r.w.deltas.of(op.Delta)
 		if err == nil {
 			err = content.Apply(delta)
 		}
@@ -208,7 +208,7 @@ func (r *referee) restored(to int64) {
 	}
 	for v := to + 1; v <= r.head(); v++ {
 		op := r.log[v-1]
-		delta, _ := r.w.delta(op.Delta)
+		delta, _ := r.w.deltas.of(op.Delta)
 		for _, m := range marksOf(delta) {
 			if !held[m] {
 				r.allow(m, 0, 1, "acknowledged, and not in the backup")

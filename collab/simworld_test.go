@@ -42,9 +42,9 @@ type world struct {
 	marks  int // edits made
 	sent   int // operations sent, not counting again
 	counts map[string]int
-	frames map[string]protocol.ServerMessage
-	deltas map[string]ot.Delta
-	ending bool // no more faults: everything is to come to rest
+	frames memo[protocol.ServerMessage]
+	deltas memo[ot.Delta] // of the log
+	ending bool           // no more faults: everything is to come to rest
 	failed string
 	moot   bool // what happened cannot be judged
 }
@@ -53,7 +53,7 @@ func newWorld(seed uint64, tell func(string, ...any)) *world {
 	w := &world{
 		seed: seed, tell: tell, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0).UTC(),
 		typ: ot.Rich, life: 24 * time.Hour, counts: map[string]int{}, shared: map[string]bool{},
-		frames: map[string]protocol.ServerMessage{}, deltas: map[string]ot.Delta{},
+		frames: memoOf(protocol.DecodeServer), deltas: memoOf(ot.Decode),
 	}
 	w.ns = w.now.UnixNano()
 	w.referee = newReferee(w)
@@ -89,28 +89,23 @@ func newWorld(seed uint64, tell func(string, ...any)) *world {
 	return w
 }
 
-// decode reads what a server sent; equal bytes, which many clients are sent, once.
-func (w *world) decode(frame []byte) (protocol.ServerMessage, error) {
-	if m, ok := w.frames[string(frame)]; ok {
-		return m, nil
-	}
-	m, err := protocol.DecodeServer(frame)
-	if err == nil {
-		w.frames[string(frame)] = m
-	}
-	return m, err
+// memo reads each bytes once: many clients are sent the same.
+type memo[T any] struct {
+	read func([]byte) (T, error)
+	seen map[string]T
 }
 
-// delta reads a stored operation, once.
-func (w *world) delta(wire []byte) (ot.Delta, error) {
-	if d, ok := w.deltas[string(wire)]; ok {
-		return d, nil
+func memoOf[T any](read func([]byte) (T, error)) memo[T] { return memo[T]{read, map[string]T{}} }
+
+func (m memo[T]) of(wire []byte) (T, error) {
+	if v, ok := m.seen[string(wire)]; ok {
+		return v, nil
 	}
-	d, err := ot.Decode(wire)
+	v, err := m.read(wire)
 	if err == nil {
-		w.deltas[string(wire)] = d
+		m.seen[string(wire)] = v
 	}
-	return d, err
+	return v, err
 }
 
 func (w *world) fail(format string, args ...any) {

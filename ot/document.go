@@ -56,7 +56,7 @@ func DocumentOf(t Type, content Delta) (*Document, error) {
 // then on each side copies a node, of a kilobyte or two, when it alters it for the first time, until the clone is
 // released. Clone counts as an edit of doc: the goroutine that edits doc calls it.
 func (doc *Document) Clone() *Document {
-	_ = doc.tree() // forgets loans
+	doc.settle()
 	l := loan{doc.mine.epoch, new(atomic.Int64)}
 	clone := &Document{typ: doc.typ, root: doc.root, mine: newOwnership(), loans: append(slices.Clone(doc.loans), l)}
 	for _, l := range clone.loans {
@@ -130,15 +130,21 @@ func (doc *Document) apply(d Delta) {
 	doc.root = doc.tree().apply(doc.root, d)
 }
 
-// tree is what edits nodes for doc. It forgets the loans of clones that were released.
-func (doc *Document) tree() tree {
-	if len(doc.lent) > 0 {
-		doc.lent = slices.DeleteFunc(doc.lent, func(l loan) bool { return l.held.Load() == 0 })
-		if n := len(doc.lent) - lentMost; n > 0 { // dropped without Release, more likely than not
-			doc.floor = doc.lent[n-1].epoch
-			doc.lent = slices.Delete(doc.lent, 0, n)
-		}
+// settle forgets the loans of clones that were released.
+func (doc *Document) settle() {
+	if len(doc.lent) == 0 {
+		return
 	}
+	doc.lent = slices.DeleteFunc(doc.lent, func(l loan) bool { return l.held.Load() == 0 })
+	if n := len(doc.lent) - lentMost; n > 0 { // dropped without Release, more likely than not
+		doc.floor = doc.lent[n-1].epoch
+		doc.lent = slices.Delete(doc.lent, 0, n)
+	}
+}
+
+// tree is what edits nodes for doc.
+func (doc *Document) tree() tree {
+	doc.settle()
 	t := tree{mine: doc.mine, lent: doc.floor}
 	if n := len(doc.lent); n > 0 {
 		t.lent = doc.lent[n-1].epoch
@@ -193,8 +199,8 @@ func (doc *Document) Text() string {
 func (doc *Document) AppendJSON(dst []byte) []byte {
 	size := doc.root.size.bytes
 	dst = append(slices.Grow(dst, size+size/16+32), '[') // the size of most
-	open := false                                        // a string is being written, with the attributes of last
 	var last run
+	open := false // a string is being written, with the attributes of last
 	finish := func() {
 		if open {
 			dst = append(dst, '"')

@@ -36,10 +36,16 @@ func TestCreating(t *testing.T) {
 		if !protocol.ValidDoc(id) || r.Header.Get("Location") != "/v1/docs/"+id || r.Header.Get("ETag") != fmt.Sprintf("%q", fmt.Sprint(c.v)) {
 			t.Errorf("%s: %v %v", c.name, got, r.Header)
 		}
+		var times []time.Time
 		for _, name := range []string{"created", "updated"} {
-			if at, err := time.Parse(time.RFC3339Nano, got[name].(string)); err != nil || !strings.HasSuffix(got[name].(string), "Z") || time.Since(at) > time.Minute {
+			at, err := time.Parse(time.RFC3339Nano, got[name].(string))
+			if err != nil || !strings.HasSuffix(got[name].(string), "Z") || time.Since(at) > time.Minute {
 				t.Errorf("%s: %s is %v", c.name, name, got[name])
 			}
+			times = append(times, at)
+		}
+		if times[1].Before(times[0]) {
+			t.Errorf("%s: altered at %v, and made later, at %v", c.name, times[1], times[0])
 		}
 		if _, read := s.call("GET", "/v1/docs/"+id, good, ""); fmt.Sprint(read) != fmt.Sprint(got) {
 			t.Errorf("%s: it was made as %v and is read as %v", c.name, got, read)

@@ -30,16 +30,16 @@ type Replica struct {
 	unsent   []ot.Delta
 	sealed   bool // the last of unsent is not composed into
 
-	former    string          // the client id under which inFlight went out before starting over
-	formerSeq int64           // and its seq
-	ghosts    map[string]bool // "client/seq" of operations that were given up and set on top anew
+	former    string                   // the client id under which inFlight went out before starting over
+	formerSeq int64                    // and its seq
+	ghosts    map[protocol.Origin]bool // operations that were given up and set on top anew
 }
 
 func newReplica(id string, typ ot.Type) *Replica {
 	if id == "" {
 		id = rand.Text()
 	}
-	return &Replica{id: id, typ: typ, ghosts: map[string]bool{}}
+	return &Replica{id: id, typ: typ, ghosts: map[protocol.Origin]bool{}}
 }
 
 // Client is the replica's client id.
@@ -138,7 +138,7 @@ func (r *Replica) welcome(m *protocol.Welcome, each func(protocol.Committed, boo
 	if r.former != "" && r.flying {
 		// It is not stored, and the session that sent it is over: the edit goes on top
 		// anew. A copy of it may still be on its way to the store.
-		r.ghosts[fmt.Sprintf("%s/%d", r.former, r.formerSeq)] = true
+		r.ghosts[protocol.Origin{Client: r.former, Seq: r.formerSeq}] = true
 		r.unsent = append([]ot.Delta{r.inFlight}, r.unsent...)
 		r.inFlight, r.flying = nil, false
 	}
@@ -212,7 +212,7 @@ func (r *Replica) receive(op protocol.Committed) (own bool, err error) {
 		return false, err
 	}
 	remote := delta
-	ghost := fmt.Sprintf("%s/%d", op.Client, op.Seq)
+	origin := protocol.Origin{Client: op.Client, Seq: op.Seq}
 	former := r.flying && op.Client == r.former && op.Seq == r.formerSeq
 	acknowledged := former || r.flying && r.former == "" && op.Client == r.id && op.Seq == r.seq
 	switch {
@@ -225,8 +225,8 @@ func (r *Replica) receive(op protocol.Committed) (own bool, err error) {
 		}
 	case op.Client == r.id:
 		return false, errLost
-	case r.ghosts[ghost]:
-		delete(r.ghosts, ghost)
+	case r.ghosts[origin]:
+		delete(r.ghosts, origin)
 		remote = nil
 		if err := r.disown(delta); err != nil {
 			return false, err
@@ -238,7 +238,7 @@ func (r *Replica) receive(op protocol.Committed) (own bool, err error) {
 		return own, fmt.Errorf("version %d does not apply: %w", r.v+1, err)
 	}
 	r.v++
-	r.last = &protocol.Origin{Client: op.Client, Seq: op.Seq}
+	r.last = &origin
 	if len(remote) > 0 {
 		if err := r.view.Apply(remote); err != nil {
 			return own, fmt.Errorf("version %d does not apply to the view: %w", r.v, err)
