@@ -261,6 +261,114 @@ test('undo takes back what one wrote oneself, and nothing of others', async (t) 
   assert.equal((await agree(ada, bob)).trim(), 'yours');
 });
 
+test('undo and redo bring back what the editor does not show, beside the edits of others', async (t) => {
+  const doc = newDoc();
+  const marked = [
+    { insert: 'noted', attributes: { bold: true, comment: 'c1' } },
+    { insert: { hologram: { depth: 3 } }, attributes: { comment: 'c2' } },
+  ];
+  await api(one, 'POST', '/v1/docs', await tokenFor(one, doc), { id: doc, content: [{ insert: 'so ' }, ...marked, { insert: ' end\n' }] });
+  const ada = await open(await writer('Ada', t), one, doc);
+  const bob = await open(await writer('Bob', t), two, doc);
+  const holds = async (...ops) => {
+    await agree(ada, bob);
+    assert.deepEqual((await api(two, 'GET', `/v1/docs/${doc}`, await tokenFor(two, doc))).content, ops);
+  };
+  await ada.evaluate(() => document.querySelector('weft-editor').quill.setSelection(3, 6, 'user'));
+  await ada.locator('weft-editor .ql-editor').press('Delete');
+  await holds({ insert: 'so  end\n' });
+  await bob.locator('weft-editor .ql-editor').press('Control+Home');
+  await type(bob, 'And ');
+  await holds({ insert: 'And so  end\n' });
+  const own = ada.locator('weft-editor .ql-editor');
+  await own.press('Control+z');
+  await holds({ insert: 'And so ' }, ...marked, { insert: ' end\n' });
+  const selected = () => ada.evaluate(() => document.querySelector('weft-editor').quill.getSelection());
+  assert.deepEqual(await selected(), { index: 7, length: 6 }, 'what was selected is selected again');
+  await own.press('Control+Shift+z');
+  await holds({ insert: 'And so  end\n' });
+  await own.press('Control+z');
+  await holds({ insert: 'And so ' }, ...marked, { insert: ' end\n' });
+  await own.press('Control+z');
+  await holds({ insert: 'And so ' }, ...marked, { insert: ' end\n' });
+
+  // Formats laid over hidden ones, and taken back.
+  await ada.evaluate(() => document.querySelector('weft-editor').quill.setSelection(7, 5, 'user'));
+  await own.press('Control+b');
+  await holds({ insert: 'And so ' }, { insert: 'noted', attributes: { comment: 'c1' } }, marked[1], { insert: ' end\n' });
+  await own.press('Control+z');
+  await holds({ insert: 'And so ' }, ...marked, { insert: ' end\n' });
+});
+
+test('undo takes back a burst of keys, puts the caret where it was, and ends where the document was opened', async (t) => {
+  const doc = newDoc();
+  const page = await open(await writer('Ada', t), one, doc);
+  const own = page.locator('weft-editor .ql-editor');
+  const caret = () => page.evaluate(() => document.querySelector('weft-editor').quill.getSelection().index);
+  await type(page, 'first');
+  await new Promise((r) => setTimeout(r, 1000)); // a pause begins a step of its own
+  await type(page, ' second');
+  await own.press('Control+z');
+  assert.deepEqual([await text(page), await caret()], ['first\n', 5]);
+  await own.press('Control+z');
+  assert.deepEqual([await text(page), await caret()], ['\n', 0]);
+  await own.press('Control+z');
+  await own.press('Control+Shift+z');
+  await own.press('Control+Shift+z');
+  assert.equal(await agree(page), 'first second\n');
+  await own.press('Control+z');
+  await type(page, '!');
+  await own.press('Control+Shift+z'); // nothing: what was typed since cannot be gone over
+  assert.equal(await agree(page), 'first!\n');
+});
+
+test('a hundred edits drawn at random are undone one by one to what was there, and redone', async (t) => {
+  const doc = newDoc();
+  const content = [
+    { insert: 'a plain line\n' },
+    { insert: 'noted', attributes: { comment: 'c1', italic: true } },
+    { insert: { hologram: 3 } },
+    { insert: '\n', attributes: { shelf: 2, header: 9 } },
+    { insert: { image: 'https://example.com/none.png' }, attributes: { comment: 'c2' } },
+    { insert: 'behind\n' },
+  ];
+  await api(one, 'POST', '/v1/docs', await tokenFor(one, doc), { id: doc, content });
+  const page = await open(await writer('Ada', t), one, doc);
+  const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+
+  const wrong = await page.evaluate((seed) => {
+    const { quill, document: held } = document.querySelector('weft-editor');
+    const below = (n) => ((seed = (Math.imul(seed, 1103515245) + 12345) >>> 0) % 65521) % n;
+    const sorted = (_, v) => (v && typeof v === 'object' && !Array.isArray(v) ? Object.fromEntries(Object.entries(v).sort()) : v);
+    const now = () => JSON.stringify(held.content.ops, sorted);
+    const states = [now()];
+    while (states.length <= 100) {
+      const at = below(quill.getLength());
+      const length = Math.min(1 + below(5), quill.getLength() - 1 - at);
+      quill.history.cutoff();
+      quill.setSelection(at, length, 'user');
+      const which = below(5);
+      if (which < 2) quill.insertText(at, ['x', '\n', 'two words'][below(3)], below(2) ? { bold: true } : {}, 'user');
+      else if (length <= 0) continue;
+      else if (which === 2) quill.deleteText(at, length, 'user');
+      else if (which === 3) quill.formatText(at, length, { bold: below(2) === 0, color: below(2) ? 'red' : null }, 'user');
+      else quill.formatLine(at, length, { header: below(3) || null, list: null }, 'user');
+      if (now() !== states.at(-1)) states.push(now());
+    }
+    for (const [step, order] of [
+      ['undo', [...states].reverse()],
+      ['redo', states],
+    ])
+      for (const state of order.slice(1)) {
+        quill.history[step]();
+        if (now() !== state) return `${step}: ${now()} instead of ${state}`;
+      }
+    return '';
+  }, seed);
+  assert.equal(wrong, '', `seed ${seed}`);
+  await agree(page);
+});
+
 test('a reader sees everything and changes nothing', async (t) => {
   const doc = newDoc();
   const ada = await open(await writer('Ada', t), one, doc);

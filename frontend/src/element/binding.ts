@@ -4,6 +4,7 @@ import type Quill from 'quill';
 import Delta from 'quill-delta';
 import type { WeftDocument } from '../client';
 import { Carets } from './carets';
+import { historyOf, type ContentHistory } from './history';
 import { caretBox, cursorsOf, showsOf } from './quill';
 import { contentToView, fromView, sameView, type Shows, toView } from './view';
 
@@ -18,6 +19,7 @@ export class Binding {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private beyondMending = '';
   private readonly carets: Carets;
+  private readonly history: ContentHistory;
   private readonly off: (() => void)[] = [];
 
   constructor(
@@ -29,6 +31,8 @@ export class Binding {
     const typed = (delta: Delta, _old: Delta, source: string) => this.typed(delta, source);
     const moved = (range: { index: number; length: number } | null) => this.moved(range);
     const composed = () => this.release();
+    this.history = historyOf(quill);
+    this.history.undoable = { content: () => doc.content, settle: () => this.release(), edit: (delta) => this.revert(delta) };
     this.carets = new Carets(cursorsOf(quill), (session) => caretBox(quill, session));
     const pointed = (e: MouseEvent) => this.carets.point(e);
     const away = () => this.carets.point(null);
@@ -62,7 +66,7 @@ export class Binding {
     this.held = null;
     const range = this.quill.getSelection();
     this.quietly(() => this.quill.setContents(contentToView(this.doc.content, this.shows), 'silent'));
-    this.quill.history.clear();
+    this.history.clear();
     if (range) this.quill.setSelection(Math.min(range.index, this.quill.getLength() - 1), 0, 'silent');
   }
 
@@ -72,23 +76,41 @@ export class Binding {
       this.caught = this.caught ? this.caught.compose(delta) : delta;
       return;
     }
-    this.edit(fromView(delta, this.shows, this.doc.content.length()));
+    this.edit(fromView(delta, this.shows, this.doc.content.length()), source);
     this.mendSoon();
   }
 
-  private edit(delta: Delta): void {
-    if (delta.ops.length === 0) return;
+  /** An edit that the view has already. */
+  private edit(delta: Delta, source: string): void {
+    const base = this.doc.content;
+    if (!this.commit(delta)) return;
+    if (source === 'user') this.history.made(delta, base);
+    else this.history.others(delta);
+  }
+
+  private commit(delta: Delta): boolean {
+    if (delta.ops.length === 0) return false;
     try {
       this.doc.edit(delta);
-      this.carets.carry(delta, 'user');
-      this.edited(delta, 'user');
     } catch {
       this.mend(); // the role does not allow it, so the view must not show it
+      return false;
     }
+    this.carets.carry(delta, 'user');
+    this.edited(delta, 'user');
+    return true;
+  }
+
+  /** An edit that undo or redo makes. */
+  private revert(delta: Delta): void {
+    if (!this.commit(delta)) return;
+    this.quietly(() => this.quill.updateContents(toView(delta, this.shows), 'api'));
+    this.mendSoon();
   }
 
   /** An edit that the document has already, and the view has not. */
   private changed(delta: Delta): void {
+    this.history.others(delta);
     this.held = this.held ? this.held.compose(delta) : delta;
     if (!this.quill.selection?.composing) this.release(); // else when the input method's word is done
     this.carets.carry(delta, 'remote');
@@ -108,7 +130,7 @@ export class Binding {
     const ours = typed && fromView(typed, this.shows, this.doc.content.length() - theirs.changeLength());
     const view = ours ? ours.transform(theirs, false) : theirs;
     this.quietly(() => this.quill.updateContents(toView(view, this.shows), 'api'));
-    if (ours) this.edit(theirs.transform(ours, true));
+    if (ours) this.edit(theirs.transform(ours, true), 'user');
   }
 
   private quietly(f: () => void): void {
