@@ -69,3 +69,16 @@ describe('what Go refuses is never sent:', () => {
     if (c.type === 'rich') expect(after.ops.at(-1)?.insert).toMatch(/[^\r]*\n$/);
   });
 });
+
+test('the difference of contents that hold halves of pairs is found, and ends', () => {
+  const parts = ['a', '\n', '\ud83d', '\ude00', '\u{1f600}', '\u{1f601}'];
+  const drawn = (from: number, attributes?: Record<string, unknown>) =>
+    [0, 1, 2].reduce((d, i) => d.insert(parts[Math.floor(from / parts.length ** i) % parts.length] ?? '', i === 1 ? attributes : {}), new Delta());
+  const wrong: unknown[] = [];
+  for (const attributes of [{}, { bold: true }])
+    for (let n = 0; n < parts.length ** 6; n++) {
+      const [a, b] = [drawn(n, attributes), drawn(n / parts.length ** 3)];
+      if (!equalJSON(a.compose(diff('text', a, b)).ops, b.ops)) wrong.push([a.ops, b.ops]);
+    }
+  expect(wrong).toEqual([]);
+});

@@ -166,7 +166,7 @@ function hasHalf(content: Delta): boolean {
 
 /**
  * The delta, in form, from content a to content b: on code point boundaries and without the last newline,
- * whose attributes alone may change. Where a is not well formed (an editor's transient state) pairs are not looked after.
+ * whose attributes alone may change. Halves of pairs (an editor's transient state) count as code points.
  */
 export function diff(type: DocumentType, a: Delta, b: Delta): Delta {
   if (type === 'text' || !endsInNewline(a) || !endsInNewline(b)) return bodyDiff(a, b);
@@ -178,22 +178,24 @@ export function diff(type: DocumentType, a: Delta, b: Delta): Delta {
 
 function bodyDiff(a: Delta, b: Delta): Delta {
   if (equalJSON(a.ops, b.ops)) return new Delta();
-  const [aText, bText] = [textOf(a), textOf(b)];
-  const astral = new Set((aText + bText).match(/[\u{10000}-\u{10ffff}]/gu) ?? []);
-  if (astral.size === 0) return a.diff(b);
-  const stand = standIns(astral, aText + bText);
-  if (!stand) return new Delta(b.ops.slice()).concat(new Delta().delete(aText.length));
+  // Halves of pairs, too: the search for a difference does not end on them.
+  const points = new Set(
+    [...a.ops, ...b.ops].flatMap((op) => (typeof op.insert === 'string' && op.insert.match(/[\u{10000}-\u{10ffff}\ud800-\udfff]/gu)) || []),
+  );
+  if (points.size === 0) return a.diff(b);
+  const stand = standIns(points, textOf(a) + textOf(b));
+  if (!stand) return new Delta(b.ops.slice()).concat(new Delta().delete(a.length()));
   const put = (d: Delta) =>
     d.ops.reduce((out, op) => out.push(typeof op.insert === 'string' ? { ...op, insert: replaceAll(op.insert, stand.to) } : op), new Delta());
   return unstand(put(a).diff(put(b)), put(a), stand.from);
 }
 
-/** One unused code unit of the private use area for each code point beyond the first plane. */
-function standIns(astral: Set<string>, text: string): { to: Map<string, string>; from: Map<string, string> } | null {
+/** One unused code unit of the private use area for each of the code points. */
+function standIns(points: Set<string>, text: string): { to: Map<string, string>; from: Map<string, string> } | null {
   const used = new Set(text.match(/[\ue000-\uf8ff]/g) ?? []);
   const [to, from] = [new Map<string, string>(), new Map<string, string>()];
   let unit = 0xe000;
-  for (const point of astral) {
+  for (const point of points) {
     while (used.has(String.fromCharCode(unit))) unit++;
     if (unit > 0xf8ff) return null;
     to.set(point, String.fromCharCode(unit));

@@ -3,6 +3,7 @@
 import type Quill from 'quill';
 import Delta from 'quill-delta';
 import type { WeftDocument } from '../client';
+import { diff } from '../client/form';
 import { Carets } from './carets';
 import { historyOf, type ContentHistory } from './history';
 import { caretBox, cursorsOf, showsOf } from './quill';
@@ -158,7 +159,7 @@ export class Binding {
     if (same.all) return;
     const key = JSON.stringify(want.ops);
     if (same.text && key === this.beyondMending) return; // formats that Quill has its own mind about
-    this.quietly(() => this.quill.updateContents(have.diff(want), 'silent'));
+    this.quietly(() => this.quill.updateContents(diff(this.doc.type, have, want), 'silent'));
     if (!sameView(this.quill.getContents(), want).text) this.reset();
     this.beyondMending = key;
   }
