@@ -344,12 +344,13 @@ test('a hundred edits drawn at random are undone one by one to what was there, a
     const states = [now()];
     while (states.length <= 100) {
       const at = below(quill.getLength());
-      const length = Math.min(1 + below(5), quill.getLength() - 1 - at);
+      const length = Math.min(1 + below(5), quill.getLength() - at); // the last newline, too
       quill.history.cutoff();
       quill.setSelection(at, length, 'user');
-      const which = below(5);
-      if (which < 2) quill.insertText(at, ['x', '\n', 'two words'][below(3)], below(2) ? { bold: true } : {}, 'user');
+      const which = below(6);
+      if (which < 2) quill.insertText(at, ['x', '\n', 'two words', 'c\r\nd'][below(4)], below(2) ? { bold: true } : {}, 'user');
       else if (length <= 0) continue;
+      else if (which === 5) quill.updateContents({ ops: [{ retain: quill.getLength() }, { insert: 'behind the last newline' }] }, 'user');
       else if (which === 2) quill.deleteText(at, length, 'user');
       else if (which === 3) quill.formatText(at, length, { bold: below(2) === 0, color: below(2) ? 'red' : null }, 'user');
       else quill.formatLine(at, length, { header: below(3) || null, list: null }, 'user');
