@@ -194,6 +194,9 @@ func (w *world) checkNothingStays() {
 		if n.open != nil || len(n.ending) > 0 || len(n.conns) > 0 {
 			w.fail("%s keeps the document in memory when everybody has left", n.name)
 		}
+		if bytes := n.unread.Load(); bytes != 0 {
+			w.fail("%s counts %d bytes as unread when everybody has left", n.name, bytes)
+		}
 	}
 	if len(w.reads) > 0 || w.bot.call != nil {
 		w.fail("a call was never answered")
