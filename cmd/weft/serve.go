@@ -108,6 +108,7 @@ func newNode(ctx context.Context, c *config, log *slog.Logger) (*node, error) {
 	n.http = &http.Server{
 		Handler: n.routes(rest.New(rest.Config{
 			Hub: n.hub, Verifier: verifier, Origins: c.origins, Socket: n.socket, Head: n.socket.Head, Logger: log,
+			CallsPerUser: c.calls, UnreadBytes: c.unread,
 		})),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
