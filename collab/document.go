@@ -66,6 +66,8 @@ type document struct {
 	failing      time.Time     // since when the store has not answered
 	backoff      time.Duration // before the next sync
 	busQueue     [][]byte      // messages that came while the store was at work
+	old          []evConsider  // wait for parts of the log that are older than the tail
+	readingOld   int           // so many are being read
 
 	sessions map[string]*session
 	list     []*session         // the same, in the order they came
@@ -346,7 +348,10 @@ func (d *document) finish(why protocol.Error) {
 		}
 	}
 	events := slices.Concat(d.stalled, d.judging, d.waiting)
-	d.pending, d.stalled, d.judging, d.waiting, d.inFlight, d.busQueue = nil, nil, nil, nil, 0, nil
+	for _, ev := range d.old {
+		events = append(events, ev)
+	}
+	d.pending, d.stalled, d.judging, d.waiting, d.old, d.inFlight, d.busQueue = nil, nil, nil, nil, nil, 0, nil
 	d.work, d.tellAt, d.door = idle, time.Time{}, nil
 	for _, ev := range events {
 		d.refuse(ev, why)

@@ -163,7 +163,7 @@ func (w *world) checkSessions() {
 		for id := range n.open.doc.sessions {
 			all[id] = true
 		}
-		if d := n.open.doc; len(d.pending)+len(d.waiting)+len(d.judging)+len(d.stalled)+len(d.busQueue)+len(d.replaced)+len(d.door)+d.unread > 0 || d.work != idle {
+		if d := n.open.doc; len(d.pending)+len(d.waiting)+len(d.judging)+len(d.stalled)+len(d.busQueue)+len(d.replaced)+len(d.door)+len(d.old)+d.readingOld+d.unread > 0 || d.work != idle {
 			w.fail("%s still has something to do at rest", n.name)
 		}
 	}
