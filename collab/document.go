@@ -3,6 +3,7 @@ package collab
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/weft-collab/weft/collab/protocol"
@@ -65,12 +66,14 @@ type document struct {
 	failing      time.Time     // since when the store has not answered
 	backoff      time.Duration // before the next sync
 	busQueue     [][]byte      // messages that came while the store was at work
+	old          []evConsider  // wait for parts of the log that are older than the tail
+	readingOld   int           // so many are being read
 
 	sessions map[string]*session
 	list     []*session         // the same, in the order they came
 	fed      int64              // the head at which feedAll was done
 	door     []*session         // wait until others have read their welcomes
-	unread   int                // bytes of welcomes that are not written yet
+	unread   int                // bytes of welcomes, and of what else one session alone was sent, that are not written yet
 	replaced []*session         // end when what is pending of them has come back
 	remote   map[string]*peer   // sessions of other nodes
 	tellAt   time.Time          // when owed presence is sent; zero: none owed
@@ -94,6 +97,8 @@ type rules struct {
 	features      []string
 	sessions      int           // of a document on a node
 	welcomeBytes  int           // of welcomes that are not written yet, beyond which others wait; 0: no bound
+	nodeUnread    *atomic.Int64 // bytes of welcomes of all documents of the node; nil: not counted
+	nodeBytes     int64         // of these, beyond which a document has one welcome under way at a time
 	opsPerS       int           // of a document on a node; 0: no bound
 	batch         int           // operations of one append at most
 	snapshotEvery int64         // versions
@@ -343,7 +348,10 @@ func (d *document) finish(why protocol.Error) {
 		}
 	}
 	events := slices.Concat(d.stalled, d.judging, d.waiting)
-	d.pending, d.stalled, d.judging, d.waiting, d.inFlight, d.busQueue = nil, nil, nil, nil, 0, nil
+	for _, ev := range d.old {
+		events = append(events, ev)
+	}
+	d.pending, d.stalled, d.judging, d.waiting, d.old, d.inFlight, d.busQueue = nil, nil, nil, nil, nil, 0, nil
 	d.work, d.tellAt, d.door = idle, time.Time{}, nil
 	for _, ev := range events {
 		d.refuse(ev, why)

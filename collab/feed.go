@@ -47,6 +47,8 @@ func (d *document) feed(s *session, frames map[int64]feedFrame) {
 			f = frameOf(s.v, ops)
 			if frames != nil {
 				frames[s.v] = f
+			} else {
+				d.owns(s, f.bytes)
 			}
 		}
 		s.v = f.to
@@ -88,6 +90,7 @@ func (d *document) feedRead(s *session, ev evLog) {
 		}
 		f := frameOf(ev.from, ops)
 		s.v = f.to
+		d.owns(s, f.bytes)
 		d.send(s, f.bytes)
 		d.feed(s, nil)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/weft-collab/weft/collab/protocol"
 )
@@ -113,10 +114,10 @@ func (d *document) learn(client string, row ClientRow) ClientRow {
 // welcome answers hello: with operations from the client's version where it is
 // known to be on this lineage, else with the content.
 //
-// Many who come at once, and do not read, would have a welcome each in memory: beyond a bound they wait
-// until others have read theirs, or were cut off.
+// Many who come at once, and do not read, would have a welcome each in memory: beyond a bound, of the
+// document or of the node, they wait until others have read theirs, or were cut off.
 func (d *document) welcome(s *session) {
-	if most := d.rules.welcomeBytes; most > 0 && d.unread > 0 && d.unread >= most {
+	if d.crowded() {
 		d.door = append(d.door, s)
 		return
 	}
@@ -227,21 +228,45 @@ func (d *document) welcomeContent(s *session) {
 	d.greet(s, w)
 }
 
-// read notes that so much of what a session was sent is written; its welcome is the first of that.
-func (d *document) read(s *session, bytes int) {
-	n := min(bytes, s.unread)
-	s.unread -= n
-	d.unread -= n
+// knockEvery is the time after which those who wait at the door are looked at again,
+// since the documents of a node do not tell one another what has been read.
+const knockEvery = 250 * time.Millisecond
+
+// crowded reports whether whoever comes has to wait for the welcome. A document always has one
+// under way, so that none waits for another document for ever.
+func (d *document) crowded() bool {
+	if d.unread == 0 {
+		return false
+	}
+	r := &d.rules
+	return r.welcomeBytes > 0 && d.unread >= r.welcomeBytes || r.nodeUnread != nil && r.nodeUnread.Load() >= r.nodeBytes
+}
+
+// owns notes that a session was sent a frame that is its own: others have no part in the memory of it.
+func (d *document) owns(s *session, frame []byte) { d.count(s, len(frame)) }
+
+// read notes that so much of what a session was sent is written; what is its own is the first of that.
+func (d *document) read(s *session, bytes int) { d.count(s, -min(bytes, s.unread)) }
+
+func (d *document) count(s *session, bytes int) {
+	s.unread += bytes
+	d.unread += bytes
+	if d.rules.nodeUnread != nil {
+		d.rules.nodeUnread.Add(int64(bytes))
+	}
 }
 
 // letIn goes on with those who wait for their welcome.
 func (d *document) letIn() {
-	for len(d.door) > 0 && (d.unread == 0 || d.unread < d.rules.welcomeBytes) {
+	for len(d.door) > 0 && !d.crowded() {
 		s := d.door[0]
 		d.door = d.door[1:]
 		if !s.ended {
 			d.welcome(s)
 		}
+	}
+	if len(d.door) > 0 && d.rules.nodeUnread != nil {
+		d.wake(d.now.Add(knockEvery))
 	}
 }
 
@@ -262,8 +287,7 @@ func (d *document) greet(s *session, w protocol.Welcome) {
 		d.oweAll(s)
 	}
 	frame := w.Append(nil)
-	s.unread = len(frame)
-	d.unread += s.unread
+	d.owns(s, frame)
 	d.send(s, frame)
 	s.peer = &peer{id: s.id, user: s.user(), v: d.head()}
 	d.moved[s.id] = true

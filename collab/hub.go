@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weft-collab/weft/collab/protocol"
@@ -29,11 +30,15 @@ type Config struct {
 	SlowAfter           time.Duration // until a session that makes no progress is cut off; 0: 10 s
 	StoreAfter          time.Duration // until sessions are sent away when the store is gone; 0: 2 min
 	CheckEvery          time.Duration // between comparisons with the store's heads; 0: 3 s
+	UnreadBytes         int           // of welcomes on this node that are not read yet, beyond which those who come wait; 0: 256 MiB
 	Keep                time.Duration // how long single operations stay before they are folded; 0: for ever
 }
 
 // DefaultLimits suit a team.
 var DefaultLimits = protocol.Limits{Message: 1 << 20, Document: 4 << 20, Attributes: 4 << 10, OpsPerS: 100, Presence: 2 << 10, Components: ot.MaxComponents}
+
+// DefaultUnreadBytes is what a node holds at most of what its clients have not read; one document has a quarter of it.
+const DefaultUnreadBytes = 256 << 20
 
 // Hub serves documents on one node. Its methods may be called from any goroutine.
 type Hub struct {
@@ -70,6 +75,7 @@ func NewHub(c Config) *Hub {
 	orDefault(&l.Presence, DefaultLimits.Presence)
 	orDefault(&l.Components, DefaultLimits.Components)
 	orDefault(&c.SessionsPerDocument, 1000)
+	orDefault(&c.UnreadBytes, DefaultUnreadBytes)
 	orDefault(&c.OpsPerDocument, 50*l.OpsPerS)
 	if c.Bus == nil {
 		c.Bus = NewLocalBus().Node("alone")
@@ -85,7 +91,8 @@ func NewHub(c Config) *Hub {
 		every: orTime(c.CheckEvery, 3*time.Second), keep: c.Keep, soon: make(chan struct{}, 1), away: make(chan bool, 1),
 		docs: map[string]*loop{},
 		rules: rules{
-			limits: l, features: []string{}, sessions: c.SessionsPerDocument, welcomeBytes: 64 << 20, batch: 1000, snapshotEvery: c.SnapshotEvery,
+			limits: l, features: []string{}, sessions: c.SessionsPerDocument, batch: 1000, snapshotEvery: c.SnapshotEvery,
+			welcomeBytes: c.UnreadBytes / 4, nodeBytes: int64(c.UnreadBytes), nodeUnread: new(atomic.Int64),
 			idleAfter: orTime(c.IdleAfter, 30*time.Second), slowAfter: orTime(c.SlowAfter, 10*time.Second),
 			storeAfter: orTime(c.StoreAfter, 2*time.Minute), tellEvery: orTime(c.PresenceEvery, 40*time.Millisecond), opsPerS: c.OpsPerDocument,
 			announceEvery: 10 * time.Second, forgetAfter: 25 * time.Second, tailOps: tailOps, loadedOps: loadedOps,

@@ -28,7 +28,7 @@ type session struct {
 	owed     map[string]struct{} // peers whose presence it has not been told
 
 	frames, bytes int       // unwritten
-	unread        int       // of these bytes, its welcome
+	unread        int       // of these bytes, its welcome and what else was made for it alone
 	shut          time.Time // since when the window has been shut without progress; zero: it is open
 	byeAt         time.Time // while draining
 	hello         protocol.Hello

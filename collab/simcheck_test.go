@@ -163,7 +163,7 @@ func (w *world) checkSessions() {
 		for id := range n.open.doc.sessions {
 			all[id] = true
 		}
-		if d := n.open.doc; len(d.pending)+len(d.waiting)+len(d.judging)+len(d.stalled)+len(d.busQueue)+len(d.replaced)+len(d.door)+d.unread > 0 || d.work != idle {
+		if d := n.open.doc; len(d.pending)+len(d.waiting)+len(d.judging)+len(d.stalled)+len(d.busQueue)+len(d.replaced)+len(d.door)+len(d.old)+d.readingOld+d.unread > 0 || d.work != idle {
 			w.fail("%s still has something to do at rest", n.name)
 		}
 	}
@@ -193,6 +193,9 @@ func (w *world) checkNothingStays() {
 	for _, n := range w.nodes {
 		if n.open != nil || len(n.ending) > 0 || len(n.conns) > 0 {
 			w.fail("%s keeps the document in memory when everybody has left", n.name)
+		}
+		if bytes := n.unread.Load(); bytes != 0 {
+			w.fail("%s counts %d bytes as unread when everybody has left", n.name, bytes)
 		}
 	}
 	if len(w.reads) > 0 || w.bot.call != nil {

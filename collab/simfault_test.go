@@ -1,6 +1,7 @@
 package collab
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/weft-collab/weft/collab/protocol"
@@ -71,7 +72,7 @@ func (n *simNode) die() {
 		}
 		l.over = true
 	}
-	n.up, n.draining, n.open, n.ending = false, false, nil, nil
+	n.up, n.draining, n.open, n.ending, n.unread = false, false, nil, nil, new(atomic.Int64)
 	for _, c := range n.conns {
 		c.gone = true
 		if c.client.conn == c {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/weft-collab/weft/collab/protocol"
@@ -23,6 +24,7 @@ type simNode struct {
 	ending   []*simLoop  // let go of by the hub, and still held by somebody
 	conns    []*simConn
 	compare  int64 // when heads are compared with the store
+	unread   *atomic.Int64
 }
 
 // simLoop does for a document what loop does, one thing at a time.
@@ -72,13 +74,19 @@ func (n *simNode) loops() []*simLoop {
 	return append(n.ending[:len(n.ending):len(n.ending)], n.open)
 }
 
+func (n *simNode) rules() rules {
+	r := simRules()
+	r.nodeUnread, r.nodeBytes = n.unread, 1
+	return r
+}
+
 // acquire, release and unload are the hub's.
 func (n *simNode) acquire() *simLoop {
 	if n.open == nil {
 		if n.draining {
 			return nil
 		}
-		n.open = &simLoop{n: n, doc: newDocument(simDoc, simRules())}
+		n.open = &simLoop{n: n, doc: newDocument(simDoc, n.rules())}
 		n.open.perform(n.open.doc.begin(n.now()))
 		if n.open == nil {
 			return nil // it died of it

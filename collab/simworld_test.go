@@ -3,6 +3,7 @@ package collab
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/weft-collab/weft/collab/protocol"
@@ -72,7 +73,7 @@ func newWorld(seed uint64, tell func(string, ...any)) *world {
 		w.typ = ot.Text
 	}
 	for i := range 3 {
-		n := &simNode{w: w, name: fmt.Sprintf("node%d", i), up: true}
+		n := &simNode{w: w, name: fmt.Sprintf("node%d", i), up: true, unread: new(atomic.Int64)}
 		if skew > 0 {
 			n.skew = time.Duration(w.rng.Int64N(2*int64(skew))) - skew
 		}

@@ -233,7 +233,8 @@ func (d *document) rebase(c *submission, s *session) {
 	}
 	ops, ok := d.tail.since(c.at)
 	if !ok {
-		d.do(effLog{purpose: logPurpose{kind: toRebase, s: s, call: c}, from: c.at, limit: d.rules.tailOps, maxBytes: frameBytes})
+		d.old = append(d.old, evConsider{c, s})
+		d.readOld()
 		return
 	}
 	for _, op := range ops {
@@ -243,7 +244,27 @@ func (d *document) rebase(c *submission, s *session) {
 	d.accept(c, s)
 }
 
+// oldMost is for how many operations parts of the log are read at a time: what is older than the tail takes
+// the document's time, and whoever floods it with that waits for their own, and no one else does.
+const oldMost = 2
+
+// readOld goes on with the operations that wait for older parts of the log, a part for each in turn.
+func (d *document) readOld() {
+	for d.readingOld < oldMost && len(d.old) > 0 {
+		next := d.old[0]
+		d.old = d.old[1:]
+		if s := next.s; s != nil && (s.ended || s.replaced) {
+			s.holding = false
+			continue
+		}
+		d.readingOld++
+		d.do(effLog{purpose: logPurpose{kind: toRebase, s: next.s, call: next.call}, from: next.call.at, limit: d.rules.tailOps, maxBytes: frameBytes})
+	}
+}
+
 func (d *document) rebaseRead(ev evLog) {
+	d.readingOld--
+	defer d.readOld()
 	c, s := ev.purpose.call, ev.purpose.s
 	ops, err := loggedAll(ev.ops)
 	switch {

@@ -33,7 +33,7 @@ type config struct {
 	connections, sessions, perUser                          int
 	messageLimit, documentLimit, attributesLimit, opsPerS   int
 	presenceLimit, componentsLimit                          int
-	opsPerDocument                                          int
+	opsPerDocument, unread, calls                           int
 	presenceEvery                                           time.Duration
 	echoTest                                                bool
 	drain, idleAfter                                        time.Duration
@@ -83,6 +83,8 @@ func (c *config) serveFlags(f *pflag.FlagSet) {
 	f.BoolVar(&c.migrate, "migrate", true, "bring the schema up to date at start; without it an older one is refused")
 	f.IntVar(&c.connections, "max-connections", 20000, "connections of this node")
 	f.IntVar(&c.perUser, "max-connections-per-user", 200, "connections of one user on this node; 0 for no bound")
+	f.IntVar(&c.unread, "max-unread", collab.DefaultUnreadBytes, "bytes of what joining sessions are sent and have not read yet, and as many of HTTP bodies and answers, on this node; beyond, those who come wait")
+	f.IntVar(&c.calls, "max-calls-per-user", 16, "HTTP calls of one user under way on this node, the next ones wait; 0 for no bound")
 	f.IntVar(&c.sessions, "max-sessions", 1000, "sessions of one document on this node")
 	f.IntVar(&c.messageLimit, "max-message", limits.Message, "bytes of a message")
 	f.IntVar(&c.documentLimit, "max-document", limits.Document, "UTF-16 units of a document")
@@ -154,7 +156,7 @@ func (c *config) check(addrGiven bool) error {
 			return usage("%q is not an origin; https://app.example.com is one, without a path", o)
 		}
 	}
-	for name, n := range map[string]int{"max-message": c.messageLimit, "max-document": c.documentLimit, "max-attributes": c.attributesLimit, "max-ops-per-second": c.opsPerS, "max-presence": c.presenceLimit, "max-components": c.componentsLimit} {
+	for name, n := range map[string]int{"max-message": c.messageLimit, "max-document": c.documentLimit, "max-attributes": c.attributesLimit, "max-ops-per-second": c.opsPerS, "max-presence": c.presenceLimit, "max-components": c.componentsLimit, "max-unread": c.unread} {
 		if n < 1 {
 			return usage("--%s takes at least 1", name)
 		}

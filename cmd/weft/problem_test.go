@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -115,5 +117,41 @@ func TestAStoreOutOfReachIsUnavailable(t *testing.T) {
 	}
 	if r, got := without.call("GET", "/healthz", "", ""); r.StatusCode != http.StatusOK || got["status"] != "alive" {
 		t.Errorf("the process lives, but /healthz says %d %v", r.StatusCode, got)
+	}
+}
+
+// Who sends bodies that do not come keeps their own next calls waiting, and nobody else's.
+func TestABodyThatDoesNotComeKeepsItsSenderWaitingAlone(t *testing.T) {
+	s := startServer(t, func(c *config) { c.calls = 2 })
+	const going = "HTTP/1.1 100 Continue" // said when the body is waited for
+	post := func() net.Conn {
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		_, _ = fmt.Fprintf(conn, "POST /v1/docs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\nAuthorization: Bearer %s\r\n\r\n", token(t, "ada", time.Hour, "*=write"))
+		return conn
+	}
+	goesOn := func(conn net.Conn, within time.Duration) bool {
+		_ = conn.SetReadDeadline(time.Now().Add(within))
+		got := make([]byte, len(going))
+		_, err := io.ReadFull(conn, got)
+		return err == nil && string(got) == going
+	}
+	first, second := post(), post()
+	if !goesOn(first, time.Minute) || !goesOn(second, time.Minute) {
+		t.Fatal("the first two are not served")
+	}
+	third := post()
+	if r, got := s.call("POST", "/v1/docs", token(t, "bob", time.Hour, "*=write"), `{}`); r.StatusCode != http.StatusCreated {
+		t.Errorf("another user is answered %d %v", r.StatusCode, got)
+	}
+	if goesOn(third, 50*time.Millisecond) {
+		t.Error("a third body is waited for, while two do not come")
+	}
+	first.Close()
+	if !goesOn(third, time.Minute) {
+		t.Error("the third is not served when the first is gone")
 	}
 }

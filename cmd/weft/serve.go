@@ -99,7 +99,7 @@ func newNode(ctx context.Context, c *config, log *slog.Logger) (*node, error) {
 	}
 	n := &node{config: c, log: log, store: store}
 	n.hub = collab.NewHub(collab.Config{
-		Store: store, Bus: bus, Verifier: verifier, Logger: log, SessionsPerDocument: c.sessions, IdleAfter: c.idleAfter, OpsPerDocument: c.opsPerDocument, PresenceEvery: c.presenceEvery, Keep: time.Duration(c.retention),
+		Store: store, Bus: bus, Verifier: verifier, Logger: log, SessionsPerDocument: c.sessions, UnreadBytes: c.unread, IdleAfter: c.idleAfter, OpsPerDocument: c.opsPerDocument, PresenceEvery: c.presenceEvery, Keep: time.Duration(c.retention),
 		Limits: protocol.Limits{Message: c.messageLimit, Document: c.documentLimit, Attributes: c.attributesLimit, OpsPerS: c.opsPerS, Presence: c.presenceLimit, Components: c.componentsLimit},
 	})
 	n.socket = websocket.New(n.hub, verifier, websocket.Config{
@@ -108,6 +108,7 @@ func newNode(ctx context.Context, c *config, log *slog.Logger) (*node, error) {
 	n.http = &http.Server{
 		Handler: n.routes(rest.New(rest.Config{
 			Hub: n.hub, Verifier: verifier, Origins: c.origins, Socket: n.socket, Head: n.socket.Head, Logger: log,
+			CallsPerUser: c.calls, UnreadBytes: c.unread,
 		})),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),

@@ -2,13 +2,10 @@
 package rest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -29,6 +26,9 @@ type Config struct {
 	Socket   http.Handler     // GET /v1/docs/{doc}/ws
 	Head     http.HandlerFunc // HEAD /v1/docs/{doc}
 	Logger   *slog.Logger
+
+	CallsPerUser int // under way at a time; 0: no bound
+	UnreadBytes  int // of bodies that are coming and answers that are not read yet; 0: 256 MiB
 }
 
 const (
@@ -40,7 +40,8 @@ const (
 
 type api struct {
 	Config
-	mux *http.ServeMux
+	mux   *http.ServeMux
+	turns *turns
 }
 
 // New makes the handler of /v1, /healthz and /readyz.
@@ -48,7 +49,10 @@ func New(c Config) http.Handler {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	a := &api{c, http.NewServeMux()}
+	if c.UnreadBytes == 0 {
+		c.UnreadBytes = collab.DefaultUnreadBytes
+	}
+	a := &api{c, http.NewServeMux(), newTurns(c.CallsPerUser, c.UnreadBytes)}
 	call := func(pattern string, f func(context.Context, *call) error) {
 		a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, f) })
 	}
@@ -124,98 +128,6 @@ func (a *api) ready(w http.ResponseWriter, r *http.Request) {
 	status(w, "ready")
 }
 
-// call is one authenticated request.
-type call struct {
-	w   http.ResponseWriter
-	r   *http.Request
-	id  collab.Identity
-	doc string
-}
-
-// serve authenticates, calls f, and turns its error into a problem.
-func (a *api) serve(w http.ResponseWriter, r *http.Request, f func(context.Context, *call) error) {
-	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
-	defer cancel()
-	c := &call{w: w, r: r, doc: r.PathValue("doc")}
-	err := a.enter(ctx, c)
-	if err == nil {
-		err = f(ctx, c)
-	}
-	if err == nil {
-		return
-	}
-	var p *problem
-	var e *protocol.Error
-	switch {
-	case errors.As(err, &p):
-		write(w, p.Problem, 0)
-	case errors.As(err, &e):
-		write(w, protocol.Problem{Status: e.Code.Status(), Code: e.Code, Detail: e.Msg}, e.RetryMS)
-	default:
-		a.Logger.Error("a call failed", "method", r.Method, "path", r.URL.Path, "error", err)
-		write(w, protocol.Problem{Status: http.StatusInternalServerError, Detail: "the server failed at this; its log says more"}, 0)
-	}
-}
-
-// enter checks the document's id and the token.
-func (a *api) enter(ctx context.Context, c *call) error {
-	if c.doc != "" && !protocol.ValidDoc(c.doc) {
-		return bad("a document's id has 1 to 128 characters A-Z a-z 0-9 . _ ~ : -, the first a letter or digit")
-	}
-	token := protocol.Bearer(c.r.Header.Get("Authorization"))
-	if token == "" {
-		return &problem{protocol.Problem{Status: http.StatusUnauthorized, Code: protocol.BadToken, Detail: "no token; send Authorization: Bearer <token>"}}
-	}
-	var err error
-	if c.id, err = a.Verifier.Verify(ctx, token); err != nil {
-		return &problem{protocol.Problem{Status: http.StatusUnauthorized, Code: protocol.BadToken, Detail: err.Error()}}
-	}
-	if origin := c.r.Header.Get("Origin"); !protocol.OriginAllowed(a.Origins, origin, c.r.Host) {
-		return &problem{protocol.Problem{Status: http.StatusForbidden, Code: protocol.Forbidden, Detail: "pages of the origin " + origin + " are not allowed here"}}
-	}
-	return nil
-}
-
-type problem struct{ protocol.Problem }
-
-func (p *problem) Error() string { return p.Detail }
-
-func bad(detail string) error {
-	return &problem{protocol.Problem{Status: http.StatusBadRequest, Code: protocol.BadMessage, Detail: detail}}
-}
-
-// body reads a JSON body.
-func (a *api) body(c *call, most int) ([]byte, error) {
-	if typ, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || typ != "application/json" {
-		return nil, &problem{protocol.Problem{Status: http.StatusUnsupportedMediaType, Code: protocol.BadMessage, Detail: "send JSON, with Content-Type: application/json"}}
-	}
-	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, int64(most+bodyOverhead)))
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return nil, &protocol.Error{Code: protocol.TooLarge, Msg: "a body has at most " + strconv.Itoa(most) + " bytes"}
-	}
-	if err != nil {
-		return nil, bad("the body could not be read: " + err.Error())
-	}
-	return data, nil
-}
-
-func answer(c *call, status int, v any) error {
-	var data bytes.Buffer
-	encoder := json.NewEncoder(&data)
-	encoder.SetEscapeHTML(false) // contents are told byte for byte
-	if err := encoder.Encode(v); err != nil {
-		return err
-	}
-	c.w.Header().Set("Content-Type", "application/json")
-	if c.w.Header().Get("Cache-Control") == "" {
-		c.w.Header().Set("Cache-Control", "no-store")
-	}
-	c.w.WriteHeader(status)
-	_, _ = c.w.Write(data.Bytes())
-	return nil
-}
-
 // document is a document on the wire.
 type document struct {
 	ID      string          `json:"id"`
@@ -237,7 +149,7 @@ func etag(v int64) string { return `"` + strconv.FormatInt(v, 10) + `"` }
 
 func (a *api) create(ctx context.Context, c *call) error {
 	limits := a.Hub.Limits()
-	data, err := a.body(c, limits.Message)
+	data, err := a.body(ctx, c, limits.Message)
 	if err != nil {
 		return err
 	}
@@ -265,10 +177,14 @@ func (a *api) read(ctx context.Context, c *call) error {
 	default:
 		return bad("format should be delta or text")
 	}
+	if err := c.hold(ctx, turnBytes); err != nil {
+		return err
+	}
 	got, err := a.Hub.Read(ctx, c.id, c.doc, v)
 	if err != nil {
 		return err
 	}
+	c.needs(int64(len(got.Content)))
 	h := c.w.Header()
 	h.Set("ETag", etag(got.Version))
 	h.Set("Cache-Control", "no-cache")
@@ -333,7 +249,7 @@ func (a *api) delete(ctx context.Context, c *call) error {
 
 func (a *api) submit(ctx context.Context, c *call) error {
 	limits := a.Hub.Limits()
-	data, err := a.body(c, limits.Message)
+	data, err := a.body(ctx, c, limits.Message)
 	if err != nil {
 		return err
 	}
@@ -367,6 +283,9 @@ func (a *api) history(ctx context.Context, c *call) error {
 	}
 	limit, err := number(c, "limit", listDefault, 1, listMost)
 	if err != nil {
+		return err
+	}
+	if err := c.hold(ctx, turnBytes); err != nil {
 		return err
 	}
 	ops, next, err := a.Hub.History(ctx, c.id, c.doc, from, int(limit))
