@@ -286,7 +286,7 @@ func (d *document) synced(ev evLog) {
 	if !d.advance(ops) {
 		return
 	}
-	if len(ops) >= d.rules.tailOps || bytesOf(ops) >= frameBytes/2 {
+	if len(ops) >= d.rules.tailOps || bytesOf(ops) >= frameBytes { // a bound was met: there may be more
 		d.mustSync, d.behind = true, true
 		return
 	}

@@ -327,6 +327,10 @@ func (d *document) refuse(ev event, why protocol.Error) {
 		if ev.s == nil {
 			d.answer(ev.call, 0, &why)
 		}
+	case evLog:
+		if p := ev.purpose; p.kind == toRebase && p.s == nil {
+			d.answer(p.call, 0, &why)
+		}
 	case evRead:
 		reply := ev.reply
 		d.do(effDo{func() { reply(Document{}, &why) }})

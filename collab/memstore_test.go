@@ -113,10 +113,10 @@ func (m *memStore) Log(_ context.Context, doc string, from int64, limit, maxByte
 	bytes := 0
 	for at := from; at < d.meta.Version && len(out) < limit; at++ {
 		op := d.ops[at-d.folded]
-		if bytes += len(op.Delta); len(out) > 0 && maxBytes > 0 && bytes > maxBytes {
+		out = append(out, op)
+		if bytes += len(op.Delta); maxBytes > 0 && bytes >= maxBytes {
 			break
 		}
-		out = append(out, op)
 	}
 	return out, nil
 }

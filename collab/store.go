@@ -107,8 +107,9 @@ type Store interface {
 	Append(ctx context.Context, doc string, head int64, ops []Operation) error
 
 	// Log returns operations from the one that made version from+1 on, in order
-	// and without a hole: at most limit operations, and no more than maxBytes of
-	// deltas after the first (0: no bound). Past the head it returns none.
+	// and without a hole: at most limit operations, and none after those whose deltas
+	// together have maxBytes (0: no bound). Where it returns fewer than limit, of fewer
+	// bytes than that, there are no more. Past the head it returns none.
 	// ErrGone where from lies before what is kept.
 	Log(ctx context.Context, doc string, from int64, limit, maxBytes int) ([]Operation, error)
 

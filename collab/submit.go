@@ -24,6 +24,7 @@ type submission struct {
 	at      int64    // version that rebased is against
 	begun   bool
 	synced  bool // the store was asked whether this node is behind
+	again   bool // the client's row was asked for anew: the operation was stored after the first time
 }
 
 // pending is an operation that has been taken and is not stored yet.
@@ -105,8 +106,13 @@ func (d *document) row(ev evRow) {
 		switch {
 		case c.op.Seq == row.Seq:
 			d.answer(c, row.Version, nil)
+		case c.op.Seq == ev.row.Seq: // the log has brought others of the client's since
+			d.answer(c, ev.row.Version, nil)
 		case ev.made > 0:
 			d.answer(c, ev.made, nil)
+		case c.op.Seq > ev.row.Seq && !c.again:
+			c.again = true
+			d.do(effRow{c})
 		default:
 			d.answer(c, 0, &protocol.Error{Code: protocol.BadSeq, Seq: c.op.Seq, Msg: "that operation is stored, but the log no longer says at which version"})
 		}
@@ -282,6 +288,8 @@ func (d *document) rebaseRead(ev evLog) {
 		d.deny(c, s, unavailable())
 		return
 	}
+	// The store may be ahead of this node: an operation is rebased up to the node's head only.
+	ops = ops[:min(int64(len(ops)), d.head()-c.at)]
 	for _, op := range ops {
 		c.rebased = op.delta.Transform(c.rebased, true)
 	}

@@ -140,10 +140,10 @@ func (s *Store) Log(ctx context.Context, doc string, from int64, limit, maxBytes
 	batch := &pgx.Batch{}
 	batch.Queue(rowSQL, doc)
 	batch.Queue(`SELECT version, client, seq, user_id, at, delta FROM (
-			SELECT *, sum(octet_length(delta)) OVER (ORDER BY version) AS bytes FROM (
+			SELECT *, sum(octet_length(delta)) OVER (ORDER BY version) - octet_length(delta) AS before FROM (
 				SELECT * FROM operations WHERE document = (SELECT key FROM documents WHERE id = $1) AND version > $2
 				ORDER BY version LIMIT $3) AS part) AS counted
-		WHERE bytes <= $4 OR version = $2 + 1 ORDER BY version`, doc, from, limit, maxBytes)
+		WHERE before < $4 ORDER BY version`, doc, from, limit, maxBytes)
 	results := s.pool.SendBatch(ctx, batch)
 	defer results.Close()
 	r, err := scanRow(results.QueryRow(), doc)

@@ -110,11 +110,11 @@ func (s *Store) Log(ctx context.Context, doc string, from int64, limit, maxBytes
 			}
 			return nil, wrap(fmt.Errorf("version %d is missing", from+int64(len(ops))+1))
 		}
-		if size += len(op.Delta); maxBytes > 0 && size > maxBytes && len(ops) > 0 {
-			break
-		}
 		op.At = fromMicro(at)
 		ops = append(ops, op)
+		if size += len(op.Delta); maxBytes > 0 && size >= maxBytes {
+			break
+		}
 	}
 	if err := rows.Err(); err != nil {
 		return nil, wrap(err)

@@ -289,7 +289,7 @@ func parts(t *testing.T, s *suite) {
 		want            []collab.Operation
 	}{
 		{0, 100, 0, ops}, {0, 3, 0, ops[:3]}, {4, 3, 0, ops[4:7]}, {8, 100, 0, ops[8:]}, {10, 100, 0, nil}, {99, 100, 0, nil},
-		{0, 100, 36, ops[:3]}, {0, 100, 35, ops[:2]}, {5, 100, 1, ops[5:6]}, {5, 2, 1000, ops[5:7]},
+		{0, 100, 36, ops[:3]}, {0, 100, 37, ops[:4]}, {0, 100, 35, ops[:3]}, {5, 100, 1, ops[5:6]}, {5, 2, 1000, ops[5:7]},
 	} {
 		got, err := s.Log(s.ctx, s.id, c.from, c.limit, c.maxBytes)
 		if err != nil || len(got) != len(c.want) || len(got) > 0 && cmp.Diff(c.want, got) != "" {
