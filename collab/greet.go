@@ -133,6 +133,7 @@ func (d *document) welcome(s *session) {
 		made, known := d.tail.made(v)
 		if !ok || v > 0 && !known {
 			s.reading = true
+			d.count(s, frameBytes) // until it is known
 			d.do(effLog{purpose: logPurpose{kind: toGreet, s: s}, from: max(0, v-1), limit: d.rules.tailOps, maxBytes: frameBytes})
 			return
 		}
@@ -143,6 +144,7 @@ func (d *document) welcome(s *session) {
 // greetRead goes on with a part of the log that the tail does not hold.
 func (d *document) greetRead(s *session, ev evLog) {
 	s.reading = false
+	d.read(s, s.unread)
 	if s.ended {
 		return
 	}

@@ -90,3 +90,43 @@ func TestWhatFollowsAWelcomeCountsAsOne(t *testing.T) {
 		t.Errorf("%d bytes are unread, %d wait", s.d.unread, len(s.d.door))
 	}
 }
+
+// A welcome that is made of operations which only the log has counts while the log is read.
+func TestAWelcomeCountsWhileTheLogIsReadForIt(t *testing.T) {
+	s := newStage(t, longStore(t, 50))
+	s.d.rules.welcomeBytes = 1
+	s.answer()
+	hello := protocol.Hello{V: new(int64)}
+	for _, client := range []string{"a", "b", "c"} {
+		hello.Client = client
+		id := Identity{User: "ada", Expires: s.now.Add(time.Hour), Docs: map[string]Role{simDoc: Write}}
+		s.step(evJoin{&session{id: client, client: client, ident: id, role: Write, conn: nobody{}}, hello})
+	}
+	reads := 0
+	for range 3 { // what the store says of the clients
+		s.step(ask(t.Context(), s.store, simDoc, s.hold()))
+	}
+	for _, e := range s.asked {
+		if e, ok := e.(effLog); ok && e.purpose.kind == toGreet {
+			reads++
+		}
+	}
+	if reads != 1 || len(s.d.door) != 2 {
+		t.Errorf("the log is read for %d, and %d wait", reads, len(s.d.door))
+	}
+	s.answer()
+	for _, session := range s.d.everyone() {
+		for range 10 {
+			s.step(evCredit{session, 1, 1 << 20})
+			s.answer()
+		}
+	}
+	for _, session := range s.d.everyone() {
+		if !session.joined || session.v != s.d.head() {
+			t.Errorf("%s has joined: %v, at version %d", session.client, session.joined, session.v)
+		}
+	}
+	if s.d.unread != 0 {
+		t.Errorf("%d bytes are unread", s.d.unread)
+	}
+}
