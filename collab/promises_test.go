@@ -20,6 +20,8 @@ type stage struct {
 	asked []effect
 	sent  map[*session][]string
 	ended map[*session]string
+
+	lastWord map[*session]string // of those that ended
 }
 
 // nobody is a connection that takes everything and tells nothing.
@@ -32,7 +34,7 @@ func newStage(t *testing.T, store *memStore) *stage {
 	rules := simRules()
 	rules.limits.OpsPerS = 0 // as many as the test likes
 	rules.welcomeBytes = 0
-	s := &stage{t: t, d: newDocument(simDoc, rules), now: time.Unix(1_700_000_000, 0), store: store, sent: map[*session][]string{}, ended: map[*session]string{}}
+	s := &stage{t: t, d: newDocument(simDoc, rules), now: time.Unix(1_700_000_000, 0), store: store, sent: map[*session][]string{}, ended: map[*session]string{}, lastWord: map[*session]string{}}
 	s.take(s.d.begin(s.now))
 	return s
 }
@@ -43,7 +45,7 @@ func (s *stage) take(effects []effect) {
 		case effSend:
 			s.sent[e.s] = append(s.sent[e.s], string(e.frame))
 		case effClose:
-			s.ended[e.s] = e.reason
+			s.ended[e.s], s.lastWord[e.s] = e.reason, string(e.last)
 		case effDo:
 			e.do()
 		case effPublish, effWarn, effUnload:
@@ -335,6 +337,22 @@ func TestWhatFollowsAnOperationThatIsDroppedIsDroppedToo(t *testing.T) {
 	s.answer()
 	if row, _ := s.store.Client(t.Context(), simDoc, "other"); row.Seq != 2 {
 		t.Errorf("the other one's operations are stored up to %d", row.Seq)
+	}
+}
+
+func TestADocumentTakesNoMoreSessionsThanItsLimit(t *testing.T) {
+	s := newStage(t, bornStore(t))
+	s.d.rules.sessions = 2
+	s.answer()
+	join := func(client string) *session { return s.join(client, Read, s.now.Add(time.Hour), protocol.Hello{}) }
+	first, second, third := join("first"), join("second"), join("third")
+	if why := s.ended[third]; why != string(protocol.Unavailable) || !strings.Contains(s.lastWord[third], `"retry_ms"`) {
+		t.Errorf("one too many is told %q, %s", why, s.lastWord[third])
+	}
+	s.step(evLeave{first})
+	fourth := join("fourth")
+	if len(s.sent[second]) == 0 || len(s.sent[fourth]) == 0 || s.ended[fourth] != "" {
+		t.Errorf("when one has left the next is told %q", s.ended[fourth])
 	}
 }
 

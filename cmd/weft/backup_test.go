@@ -257,6 +257,13 @@ func restoreUnder(t *testing.T, k kept) {
 			t.Errorf("client %d started over: %v", i, over)
 		}
 	}
+	var newest int64
+	clients[0].Do(func(r *client.Replica) { newest = r.Version() })
+	for i, c := range clients {
+		if err := c.Wait(ctx, func(r *client.Replica) bool { return r.Version() >= newest }); err != nil {
+			t.Errorf("client %d does not get to version %d: %v", i, newest, err)
+		}
+	}
 	node.end(t)
 	store = k.open(t, env)
 	defer store.Close()
@@ -271,7 +278,7 @@ func restoreUnder(t *testing.T, k kept) {
 		}
 		var v int64
 		c.Do(func(r *client.Replica) { v = r.Version() })
-		if got := c.Content().AppendJSON(nil); v == meta.Version && string(got) != string(head.Content) {
+		if got := c.Content().AppendJSON(nil); v != meta.Version || string(got) != string(head.Content) {
 			t.Errorf("client %d has %s at version %d, the store %s", i, got, v, head.Content)
 		}
 	}

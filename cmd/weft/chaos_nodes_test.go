@@ -61,6 +61,9 @@ func (s *system) withoutRedis(t *testing.T) {
 		}
 		s.heal()
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	s.quiet(ctx, t)
 }
 
 // rollingRestart ends and starts each node in turn while 500 sessions are open, in 25
