@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -429,40 +428,6 @@ func TestHelpShowsEveryFlagWithItsVariable(t *testing.T) {
 	} {
 		if !regexp.MustCompile(`--[a-z-]+ .*\[WEFT_` + name + `\]`).Match(out) {
 			t.Errorf("WEFT_%s is not in the help", name)
-		}
-	}
-}
-
-// Whoever opens a connection and does not say what for is not waited for, nor who says no hello.
-func TestAHandshakeThatDoesNotComeIsGivenUp(t *testing.T) {
-	node := startProcess(t, freeAddr(t), "WEFT_DATA_DIR="+t.TempDir(), "WEFT_JWT_SECRET="+testSecret)
-	silent, err := client.Dial(t.Context(), node.url, "one", token(t, "ada", time.Hour, "one=write"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	defer func() { // both wait at the same time
-		var err error
-		for err == nil {
-			_, err = silent.Receive(2 * time.Minute)
-		}
-		var closed *client.Closed
-		if !errors.As(err, &closed) || closed.Close != 4400 || closed.Code != protocol.BadMessage {
-			t.Errorf("who says no hello is told %v", err)
-		}
-	}()
-	for _, said := range []string{"", "GET /v1/docs/one/ws HTTP/1.1\r\nHost: x\r\nUpgrade: web"} {
-		conn, err := net.Dial("tcp", node.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := conn.Write([]byte(said)); err != nil {
-			t.Fatal(err)
-		}
-		_ = conn.SetReadDeadline(time.Now().Add(2 * time.Minute))
-		if answer, err := io.ReadAll(conn); errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("after %q the server waits for ever (%q)", said, answer)
 		}
 	}
 }

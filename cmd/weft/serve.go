@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,6 +54,23 @@ type node struct {
 	hub    *collab.Hub
 	socket *websocket.Handler
 	http   *http.Server
+	plain  atomic.Int64 // connections that are no sockets
+}
+
+// spareConnections are what a node takes beyond its sockets' bound: for HTTP, and to tell others that it is full.
+const spareConnections = 1000
+
+// plainly keeps the connections that are no sockets bounded, whoever opens them: each takes a descriptor.
+func (n *node) plainly(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		open := n.plain.Add(1) + n.socket.Connections()
+		if most := n.config.connections; most > 0 && open > int64(most)+spareConnections {
+			c.Close()
+		}
+	case http.StateHijacked, http.StateClosed:
+		n.plain.Add(-1)
+	}
 }
 
 func serve(ctx context.Context, cmd *cobra.Command, c *config) error {
@@ -111,7 +129,7 @@ func newNode(ctx context.Context, c *config, log *slog.Logger) (*node, error) {
 			CallsPerUser: c.calls, UnreadBytes: c.unread,
 		})),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		MaxHeaderBytes: 16 << 10, ConnState: n.plainly, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return n, nil
 }
