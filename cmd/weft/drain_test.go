@@ -303,6 +303,31 @@ func TestADrainEndsThoughTheStoreHangs(t *testing.T) {
 	})
 }
 
+// Clients that hear nothing and do not close are cut off in time, and the node has finished all the same.
+func TestADrainEndsClientsThatDoNotListen(t *testing.T) {
+	node := startProcess(t, freeAddr(t), "WEFT_DATA_DIR="+t.TempDir(), "WEFT_JWT_SECRET="+testSecret, "WEFT_DRAIN_TIMEOUT=3s")
+	for range 30 {
+		conn, err := client.Dial(t.Context(), node.url, "doc", token(t, "deaf", time.Hour, "doc=write"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SendRaw(protocol.Hello{Client: newClient()}.Append(nil)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Receive(30 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := node.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-node.done
+	if code := node.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("it exits with %d: %s", code, node.logged())
+	}
+}
+
 func TestASecondInterruptEndsAtOnce(t *testing.T) {
 	node := startProcess(t, freeAddr(t), "WEFT_DATA_DIR="+t.TempDir(), "WEFT_JWT_SECRET="+testSecret, "WEFT_DRAIN_TIMEOUT=10m")
 	c := participant(t, t.Context(), "ada", "doc", node.url)

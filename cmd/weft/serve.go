@@ -217,7 +217,8 @@ func (n *node) shutdown(ctx context.Context) {
 		n.log.Warn("not everything was finished in time; nothing that was acknowledged is lost", "error", err)
 	}
 	if err := n.socket.Wait(ctx); err != nil {
-		n.log.Warn("some connections did not end in time", "connections", n.socket.Connections())
+		n.log.Warn("some connections did not end in time, and are cut", "connections", n.socket.Connections())
+		n.socket.Cut()
 	}
 	if err := n.http.Shutdown(ctx); err != nil {
 		n.http.Close()

@@ -106,6 +106,19 @@ func (h *Handler) Drain() {
 	}
 }
 
+// Cut ends the connections that are left, whatever is still to be said on them.
+func (h *Handler) Cut() {
+	sessions, err := h.melody.Sessions()
+	if err != nil {
+		return
+	}
+	for _, s := range sessions {
+		if w, ok := s.WebsocketConnection().NetConn().(*wire); ok {
+			_ = w.Conn.Close() // not w's own, which goes on reading for a moment
+		}
+	}
+}
+
 // Wait returns when every connection has ended, or ctx has.
 func (h *Handler) Wait(ctx context.Context) error {
 	ended := make(chan struct{})
