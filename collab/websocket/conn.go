@@ -34,6 +34,7 @@ type conn struct {
 	left    sync.Once
 
 	messages *rate.Limiter // of what the client sends, operations too
+	pings    *rate.Limiter // and pongs
 	closing  atomic.Bool
 	last     atomic.Pointer[byte] // the first byte of the last frame
 	written  chan struct{}        // closed when that frame is written
@@ -42,7 +43,7 @@ type conn struct {
 func newConn(h *Handler, v visit) *conn {
 	c := &conn{
 		visit: v, h: h, up: make(chan struct{}), written: make(chan struct{}),
-		messages: rate.NewLimiter(rate.Limit(h.config.MessagesPerS), 2*h.config.MessagesPerS),
+		messages: rate.NewLimiter(rate.Limit(h.config.MessagesPerS), 2*h.config.MessagesPerS), pings: rate.NewLimiter(pingsPerS, pingBurst),
 	}
 	c.ctx, c.end = context.WithCancel(context.Background())
 	return c

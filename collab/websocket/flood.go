@@ -5,12 +5,11 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"golang.org/x/time/rate"
 
 	"github.com/weft-collab/weft/collab/protocol"
 )
 
-// Pings that a connection may send: some a second, and a burst of more.
+// Pings and pongs that a connection may send: some a second, and a burst of more.
 const (
 	pingsPerS = 10
 	pingBurst = 200
@@ -19,16 +18,22 @@ const (
 // boundPings answers a client's pings while they are few. A flood of them ends the connection.
 func (c *conn) boundPings() {
 	socket := c.ws.WebsocketConnection()
-	pong := socket.PingHandler()
-	pings := rate.NewLimiter(pingsPerS, pingBurst)
+	answer := socket.PingHandler()
 	socket.SetPingHandler(func(payload string) error {
-		if !pings.Allow() {
+		if !c.pings.Allow() {
 			c.flooded()
 			return nil
 		}
 		_ = socket.SetReadDeadline(time.Now().Add(pongWait)) // it is alive
-		return pong(payload)
+		return answer(payload)
 	})
+}
+
+// pong takes a client's pong, which it may send unasked, and not in a flood.
+func (c *conn) pong() {
+	if !c.pings.Allow() {
+		c.flooded()
+	}
 }
 
 // flooded ends a connection whose client sends more messages than anybody could.

@@ -82,6 +82,7 @@ func New(hub *collab.Hub, verifier collab.Verifier, c Config) *Handler {
 	h.melody.HandleMessageBinary(func(s *melody.Session, frame []byte) { of(s).binary(frame) })
 	h.melody.HandleSentMessage(func(s *melody.Session, frame []byte) { of(s).sent(frame) })
 	h.melody.HandleSentMessageBinary(func(s *melody.Session, frame []byte) { of(s).sent(frame) })
+	h.melody.HandlePong(func(s *melody.Session) { of(s).pong() })
 	h.melody.HandleError(func(s *melody.Session, err error) { of(s).failed(err) })
 	h.melody.HandleDisconnect(func(s *melody.Session) { of(s).disconnected() })
 	return h

@@ -220,17 +220,19 @@ func (c *raw) untilClosed() (code string, closed int) {
 	}
 }
 
-func TestAFloodOfPingsEndsTheConnection(t *testing.T) {
+func TestAFloodOfPingsOrPongsEndsTheConnection(t *testing.T) {
 	addr, _ := start(t, collab.Config{}, websocket.Config{})
-	c := open(t, addr, "/v1/docs/one/ws", "ada")
-	c.enter("client-of-the-flooder", "")
-	go func() {
-		for range 1000 {
-			c.write(frame{first: fin | ping, payload: "p"})
+	for name, kind := range map[string]byte{"pings": ping, "pongs": pong} {
+		c := open(t, addr, "/v1/docs/one/ws", "ada")
+		c.enter("client-of-the-flooder-of-"+name, "")
+		go func() {
+			for range 1000 {
+				c.write(frame{first: fin | kind, payload: "p"})
+			}
+		}()
+		if code, closed := c.untilClosed(); code != "rate_limited" || closed != 1008 {
+			t.Errorf("%s: it is closed with %s, %d", name, code, closed)
 		}
-	}()
-	if code, closed := c.untilClosed(); code != "rate_limited" || closed != 1008 {
-		t.Errorf("it is closed with %s, %d", code, closed)
 	}
 }
 
