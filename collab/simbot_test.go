@@ -74,6 +74,10 @@ func (b *simBot) acts() {
 		client: b.id, user: b.user, role: Write, expires: id.Expires,
 		op: protocol.Op{Seq: b.seq, Delta: b.op}, newest: true,
 	}
+	if w.fault(1, 3) { // it inserts at the front: the same edit at any version
+		w.count("a submission named its version")
+		call.newest, call.op.V = false, w.rng.Int64N(w.referee.head()+1)
+	}
 	call.reply = func(v int64, err error) {
 		l.release()
 		b.answered(call, v, err)
@@ -107,7 +111,9 @@ func (b *simBot) answered(call *submission, v int64, err error) {
 	case !errors.As(err, &e):
 		w.fail("a submission failed otherwise: %v", err)
 	case e.Code == protocol.BadSeq && b.unsent && w.epoch > 0:
-		b.id, b.seq = w.draw(), 1 // what was before is not in the backup
+		b.id, b.seq = w.client(b.user), 1 // what was before is not in the backup
+	case e.Code == protocol.BadVersion && !call.newest && (call.op.V < w.store.docs[simDoc].folded || w.epoch > 0):
+		w.count("a submission named a version that is folded")
 	case e.Code == protocol.Unavailable, e.Code == protocol.RateLimited, e.Code == protocol.TokenExpired:
 		w.count("a submission was refused: " + string(e.Code))
 	default:

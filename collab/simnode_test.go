@@ -130,6 +130,7 @@ func (l *simLoop) step(ev event) {
 	if l.n.up && !l.over {
 		l.perform(l.doc.step(l.n.now(), ev))
 		l.checkFed()
+		l.checkTimer()
 		if len(l.doc.door) > 0 {
 			l.n.w.count("a welcome waited until others were read")
 		}
@@ -153,6 +154,27 @@ func (l *simLoop) checkFed() {
 	for _, s := range d.list {
 		if s.joined && (s.v > d.head() || s.v < d.head() && s.window() && !s.reading) {
 			l.n.w.fail("%s has sent a session everything up to %d, its window is open, and the head is %d", l.n.name, s.v, d.head())
+		}
+	}
+}
+
+// checkTimer: the document asks to be woken for whatever comes next.
+func (l *simLoop) checkTimer() {
+	d := l.doc
+	if l.over || d.phase != open {
+		return
+	}
+	by := func(t time.Time, what string) {
+		if !t.IsZero() && (d.next.IsZero() || d.next.After(t)) {
+			l.n.w.fail("%s is to be woken at %v, and %s at %v", l.n.name, d.next, what, t)
+		}
+	}
+	by(d.tellAt, "owes presence")
+	for _, s := range d.list {
+		by(s.ident.Expires, "a token runs out")
+		by(s.byeAt, "a session is sent away")
+		if !s.shut.IsZero() {
+			by(s.shut.Add(d.rules.slowAfter), "a reader is too slow")
 		}
 	}
 }
@@ -189,6 +211,7 @@ func (n *simNode) tick() {
 
 func (n *simNode) compareHeads() {
 	n.compare = n.w.ns
+	n.checkTokens()
 	if n.open == nil {
 		return
 	}
@@ -198,6 +221,20 @@ func (n *simNode) compareHeads() {
 			n.w.count("a comparison of heads found it behind")
 		}
 		n.open.heads = append(n.open.heads, evHead{h})
+	}
+}
+
+// checkTokens: a connection ends with its token, by the node's clock.
+func (n *simNode) checkTokens() {
+	for _, l := range n.loops() {
+		for _, r := range l.rights {
+			if r.s == nil || !r.s.joined || l.doc.phase != open {
+				continue
+			}
+			if c := r.s.conn.(*simConn); !c.closed && !c.gone && n.now().After(r.expires) {
+				n.w.fail("%s: the session of %s goes on, its token ran out at %v, and it is %v", n.name, c.client.name, r.expires, n.now())
+			}
+		}
 	}
 }
 
