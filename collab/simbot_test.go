@@ -93,11 +93,14 @@ func (b *simBot) answered(call *submission, v int64, err error) {
 	if err == nil {
 		w.referee.answered(b.id, call.op.Seq, v)
 	}
+	var e *protocol.Error
+	if errors.As(err, &e) && e.Code == protocol.BadSeq && w.referee.keeps(call.client, call.op.Seq) {
+		w.fail("submission %s/%d is in the log, and was answered: %s", call.client, call.op.Seq, e.Msg)
+	}
 	if b.call != call {
 		return // not waited for any more
 	}
 	b.call = nil
-	var e *protocol.Error
 	switch {
 	case err == nil:
 		if !b.unsent {
@@ -119,6 +122,12 @@ func (b *simBot) answered(call *submission, v int64, err error) {
 	default:
 		w.fail("a submission was refused: %v", err)
 	}
+}
+
+// keeps reports whether the store's log holds an operation.
+func (r *referee) keeps(client string, seq int64) bool {
+	at := r.seqs[client]
+	return seq <= int64(len(at)) && at[seq-1] > r.w.store.docs[simDoc].folded
 }
 
 // answered holds an answer against the log.

@@ -16,7 +16,7 @@ var (
 		"content that has the operation in flight", "an operation given up was stored after all", "an append that was given up was carried out",
 		"an append that was given up came too late", "log compacted between two calls", "a restored backup had grown past a client", "set on top of another lineage",
 		"token renewed", "a token allows reading alone", "a submission was answered", "a submission sent again was answered",
-		"a submission was given up, to be sent again", "a submission named its version", "a submission named a version that is folded", "read", "the bus lost the last message of all", "refused: replaced", "refused: bad_version", "refused: rate_limited",
+		"a submission was given up, to be sent again", "a submission named its version", "a submission named a version that is folded", "read", "a cursor was carried", "the bus lost the last message of all", "refused: replaced", "refused: bad_version", "refused: rate_limited",
 		"refused: forbidden", "refused: token_expired", "a welcome waited until others were read",
 	}
 	simSeldom = []string{

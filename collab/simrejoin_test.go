@@ -11,7 +11,7 @@ import (
 func (c *simClient) welcome(m *protocol.Welcome) {
 	c.conn.welcomed, c.conn.role, c.session = true, ParseRole(m.Role), m.Session
 	c.peers = map[string]bool{}
-	c.meet(m.Peers)
+	c.meet(m.V, m.Peers)
 	if want := c.w.referee.seqAt(c.id, m.V); m.Seq != want && !c.w.shared[c.id] {
 		c.w.fail("%s: welcome at version %d says seq %d, among these the last is %d", c.name, m.V, m.Seq, want)
 	}

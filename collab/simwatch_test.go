@@ -59,7 +59,7 @@ func (n *simNode) checkTokens() {
 // warned counts what a node warns of; what only a broken engine says is a failure.
 func (n *simNode) warned(e effWarn) {
 	n.w.count("warned: " + e.msg)
-	if strings.Contains(e.msg, "does not apply") || strings.Contains(e.msg, "not to be read") || strings.Contains(e.msg, "tried too often") {
+	if strings.Contains(e.msg, "does not apply") || strings.Contains(e.msg, "not to be read") || strings.Contains(e.msg, "tried too often") || e.err == nil {
 		n.w.fail("%s: %s: %v", n.name, e.msg, e.err)
 	}
 }

@@ -38,24 +38,25 @@ type world struct {
 	restores, duplicates bool // whether these may happen at all
 	hasty                bool // clients start over at every bad_version
 
-	epoch  int // how often a backup was restored
-	shared map[string]bool
-	users  map[string]string // by client id
-	marks  int               // edits made
-	sent   int               // operations sent, not counting again
-	counts map[string]int
-	frames memo[protocol.ServerMessage]
-	deltas memo[ot.Delta] // of the log
-	deaf   bool           // the bus loses everything
-	ending bool           // no more faults: everything is to come to rest
-	failed string
-	moot   bool // what happened cannot be judged
+	epoch   int // how often a backup was restored
+	shared  map[string]bool
+	users   map[string]string      // by client id
+	cursors map[string][]simCursor // that sessions have told, in order
+	marks   int                    // edits made
+	sent    int                    // operations sent, not counting again
+	counts  map[string]int
+	frames  memo[protocol.ServerMessage]
+	deltas  memo[ot.Delta] // of the log
+	deaf    bool           // the bus loses everything
+	ending  bool           // no more faults: everything is to come to rest
+	failed  string
+	moot    bool // what happened cannot be judged
 }
 
 func newWorld(seed uint64, tell func(string, ...any)) *world {
 	w := &world{
 		seed: seed, tell: tell, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0).UTC(),
-		typ: ot.Rich, life: 24 * time.Hour, counts: map[string]int{}, shared: map[string]bool{}, users: map[string]string{},
+		typ: ot.Rich, life: 24 * time.Hour, counts: map[string]int{}, shared: map[string]bool{}, users: map[string]string{}, cursors: map[string][]simCursor{},
 		frames: memoOf(protocol.DecodeServer), deltas: memoOf(ot.Decode),
 	}
 	w.ns = w.now.UnixNano()
