@@ -33,7 +33,7 @@ func simulate(seed uint64, tell func(string, ...any)) (w *world) {
 	return w
 }
 
-// simMoot: no more than one simulation in so many may end without having been judged.
+// simMoot: no more than one simulation in so many may end without having been judged, but five may in any run.
 const simMoot = 200
 
 // simFailures is how many are told before the rest is let be.
@@ -125,7 +125,7 @@ func TestNothingIsLostUnderAnyOrderOfEvents(t *testing.T) {
 		t.Logf("the first failure came within %d simulations", v.first)
 		return
 	}
-	if v.moot > max(1, v.done/simMoot) {
+	if v.moot > max(5, v.done/simMoot) {
 		t.Errorf("%d of %d simulations could not be judged", v.moot, v.done)
 	}
 	for what, seeds := range simWanted() {
