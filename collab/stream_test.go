@@ -69,3 +69,32 @@ func TestADocumentAsksWhoIsThereWhenTheBusComesBack(t *testing.T) {
 		t.Errorf("other nodes are told %q", said)
 	}
 }
+
+// A draining node's sessions are sent away one by one; what they had it take is stored all the same.
+func TestADrainingDocumentStaysUntilWhatItHasTakenIsStored(t *testing.T) {
+	s := newStage(t, bornStore(t))
+	s.answer()
+	a := s.join("a", Write, s.now.Add(time.Hour), protocol.Hello{})
+	b := s.join("b", Write, s.now.Add(time.Hour), protocol.Hello{})
+	s.op(a, 0, 1, "x")
+	append1 := s.hold()
+	s.op(b, 0, 1, "y") // it gathers behind
+	s.step(evDrain{0})
+	s.step(evTimer{})
+	if s.ended[a] != string(protocol.Draining) || s.ended[b] != string(protocol.Draining) {
+		t.Fatalf("the sessions were told %q and %q", s.ended[a], s.ended[b])
+	}
+	next := append1
+	for range 2 { // both batches
+		if s.d.unloading {
+			t.Fatalf("the document leaves before %+v is done", next)
+		}
+		s.step(ask(t.Context(), s.store, simDoc, next))
+		next = s.hold()
+	}
+	s.asked = append(s.asked, next) // the snapshot
+	s.answer()
+	if v := s.store.docs[simDoc].meta.Version; v != 2 || !s.d.unloading {
+		t.Errorf("the store is at version %d, and the document leaves: %v", v, s.d.unloading)
+	}
+}
