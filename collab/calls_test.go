@@ -109,3 +109,42 @@ func TestAnOperationIsTakenByANodeThatIsBehindTheLogThatItIsRebasedOver(t *testi
 		t.Errorf("its client has row %+v; the session was told %q and %q", row, s.sent[c][max(0, len(s.sent[c])-1):], s.ended[c])
 	}
 }
+
+// The store tells of a deletion before the bus does: whoever has it asked learns that, and not that it is out of reach.
+func TestWhoeverAsksTheStoreAfterADeletionIsToldOfIt(t *testing.T) {
+	for _, what := range []string{"row", "rebase by call", "rebase", "welcome", "feed"} {
+		store := bornStore(t)
+		fill(t, store, 40)
+		s := newStage(t, store)
+		s.answer()
+		zero := int64(0)
+		c := s.join("c", Write, s.now.Add(time.Hour), protocol.Hello{})
+		var call *said
+		switch what {
+		case "row":
+			call = s.submits("d", insert(0, 1, "x"), true)
+		case "rebase by call":
+			call = s.submits("d", insert(1, 1, "x"), false)
+			s.step(ask(t.Context(), store, simDoc, s.hold())) // its row
+		case "rebase":
+			s.op(c, 1, 1, "x")
+		case "welcome":
+			late := &session{id: "late", client: "l", ident: Identity{User: "ada", Expires: s.now.Add(time.Hour)}, role: Read, conn: nobody{}}
+			s.step(evJoin{late, protocol.Hello{Client: "l", V: &zero}})
+			s.step(ask(t.Context(), store, simDoc, s.hold())) // its row
+		case "feed":
+			c.frames += WindowFrames
+			fill(t, store, 40)
+			s.step(evHead{Head{Version: 80}})
+			s.answer()
+			s.step(evCredit{c, WindowFrames, 0})
+		}
+		if err := store.Delete(t.Context(), simDoc, "ada", true); err != nil {
+			t.Fatal(err)
+		}
+		s.answer()
+		if s.ended[c] != string(protocol.Deleted) || call != nil && code(call.err) != protocol.Deleted {
+			t.Errorf("%s: the session was told %q, the call %+v", what, s.ended[c], call)
+		}
+	}
+}

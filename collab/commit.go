@@ -255,6 +255,11 @@ func (d *document) readLog() {
 }
 
 func (d *document) logRead(ev evLog) {
+	if errors.Is(ev.err, ErrDeleted) || errors.Is(ev.err, ErrNotFound) {
+		d.finish(protocol.Error{Code: protocol.Deleted, Msg: "the document was deleted"})
+		d.refuse(ev, d.why)
+		return
+	}
 	switch ev.purpose.kind {
 	case toGreet:
 		d.greetRead(ev.purpose.s, ev)
@@ -271,9 +276,6 @@ func (d *document) synced(ev evLog) {
 	d.work = idle
 	ops, err := loggedAll(ev.ops)
 	switch {
-	case errors.Is(ev.err, ErrDeleted), errors.Is(ev.err, ErrNotFound):
-		d.finish(protocol.Error{Code: protocol.Deleted, Msg: "the document was deleted"})
-		return
 	case errors.Is(ev.err, ErrGone), err != nil:
 		d.broken("the log does not go on from this node's version", errors.Join(ev.err, err))
 		return

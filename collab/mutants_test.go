@@ -71,6 +71,55 @@ var mutants = []mutant{
 	{"no snapshot when a document leaves memory", "timer.go", "if d.phase == open && d.head() > d.snapshotted {", "if d.phase == open && d.head() > d.snapshotted+1 {"},
 	{"a part of the log that this node does not have yet is fed", "feed.go", "ops = ops[:int64(len(ops))-over]", "_ = over"},
 	{"the creation on another node is not seen", "document.go", "case !creates && !certain:", "case !creates && !certain && d.draining:"},
+	{"the row of a client is a version low when a document is opened", "document.go", "Version: d.tail.base + int64(i) + 1}", "Version: d.tail.base + int64(i)}"},
+	{"a comparison of heads is ignored", "node.go", "	if h.Version > d.head() && d.work != appending {\n		d.sync()\n	}", ""},
+	{"the timer forgets when tokens run out", "timer.go", "		want(s.ident.Expires)\n", ""},
+	{"the timer forgets readers that have stopped", "timer.go", "			want(s.shut.Add(d.rules.slowAfter))", "			_ = s"},
+	{"sessions are announced once and never again", "timer.go", "	if !d.now.Before(d.announce) {", "	if d.now.Sub(d.announce) < d.rules.announceEvery/2 && !d.now.Before(d.announce) {\n		d.announce = d.now.Add(24 * time.Hour)"},
+	{"a call is not answered when the log has its operation", "commit.go", `			for _, c := range p.calls {
+				d.answer(c, d.head(), nil)
+			}
+		default`, "		default"},
+	{"what the bus brings has no user", "node.go", "User: op.User, Delta: op.Delta", "Delta: op.Delta"},
+	{"a full part of the log is taken for its end", "commit.go", "if len(ops) >= d.rules.tailOps ||", "if len(ops) > d.rules.tailOps ||"},
+	{"a batch is answered with one version", "commit.go", `			d.answer(c, d.head(), nil)
+		}
+	}
+	for _, p := range d.pending {
+		p.atHead`, `			d.answer(c, from+1, nil)
+		}
+	}
+	for _, p := range d.pending {
+		p.atHead`},
+	{"a newer token does not count for what is pending", "session.go", "		if p.s == s {\n", "		if p.s == nil {\n"},
+	{"a welcome names the operation that its client knows", "greet.go", "		last = op\n", ""},
+	{"a client's row is read after the head", "loop.go", `		row, err := store.Client(ctx, id, e.s.client)
+		if err != nil {
+			return evGreeted{s: e.s, err: err}
+		}
+		head, err := headOf(ctx, store, id)
+`, `		head, err := headOf(ctx, store, id)
+		if err != nil {
+			return evGreeted{s: e.s, err: err}
+		}
+		row, err := store.Client(ctx, id, e.s.client)
+`},
+	{"a welcome counts the operation that follows it", "greet.go", "	return row.Seq - 1\n", "	return row.Seq\n"},
+	{"a welcome tells when the token expires in seconds", "session.go", "Sub(d.now).Milliseconds())", "Sub(d.now).Milliseconds()/1000)"},
+	{"a cursor goes behind what others insert", "presence.go", "others := op.user != p.user.ID", "others := op.user == p.user.ID"},
+	{"a cursor of an older version is taken for one of the head", "presence.go", "	p.cursor, p.v = m.Cursor, m.V\n", "	p.cursor, p.v = m.Cursor, d.head()\n"},
+	{"what was read to rebase an operation counts for more", "submit.go", "	c.at += int64(len(ops))\n", "	c.at = d.head()\n"},
+	{"an operation that waited is rebased again over what it was", "submit.go", "c.begun, c.rebased, c.at = true, c.op.Delta, c.op.V\n", "c.begun, c.rebased, c.at = c.synced, c.op.Delta, c.op.V\n"},
+	{"calls that are pending are not answered when a document ends", "document.go", `			d.answer(c, 0, &why)
+		}
+	}
+	events`, `			_ = c
+		}
+	}
+	events`},
+	{"an operation is rebased over more than the node has", "submit.go", "	ops = ops[:min(int64(len(ops)), d.head()-c.at)]\n", "	_ = ops\n"},
+	{"a call that reads the log is not answered when a document ends", "document.go", "if p := ev.purpose; p.kind == toRebase && p.s == nil {", "if p := ev.purpose; p.kind == toSync && p.s == nil && p.call != nil {"},
+	{"a call is answered by what came after it", "submit.go", "		case c.op.Seq == ev.row.Seq: // the log has brought others of the client's since\n			d.answer(c, ev.row.Version, nil)\n", ""},
 }
 
 var withinSeeds = regexp.MustCompile(`the first failure came within (\d+) simulations`)

@@ -74,6 +74,10 @@ func (b *simBot) acts() {
 		client: b.id, user: b.user, role: Write, expires: id.Expires,
 		op: protocol.Op{Seq: b.seq, Delta: b.op}, newest: true,
 	}
+	if w.fault(1, 3) { // it inserts at the front: the same edit at any version
+		w.count("a submission named its version")
+		call.newest, call.op.V = false, w.rng.Int64N(w.referee.head()+1)
+	}
 	call.reply = func(v int64, err error) {
 		l.release()
 		b.answered(call, v, err)
@@ -89,11 +93,14 @@ func (b *simBot) answered(call *submission, v int64, err error) {
 	if err == nil {
 		w.referee.answered(b.id, call.op.Seq, v)
 	}
+	var e *protocol.Error
+	if errors.As(err, &e) && e.Code == protocol.BadSeq && w.referee.keeps(call.client, call.op.Seq) {
+		w.fail("submission %s/%d is in the log, and was answered: %s", call.client, call.op.Seq, e.Msg)
+	}
 	if b.call != call {
 		return // not waited for any more
 	}
 	b.call = nil
-	var e *protocol.Error
 	switch {
 	case err == nil:
 		if !b.unsent {
@@ -107,12 +114,20 @@ func (b *simBot) answered(call *submission, v int64, err error) {
 	case !errors.As(err, &e):
 		w.fail("a submission failed otherwise: %v", err)
 	case e.Code == protocol.BadSeq && b.unsent && w.epoch > 0:
-		b.id, b.seq = w.draw(), 1 // what was before is not in the backup
+		b.id, b.seq = w.client(b.user), 1 // what was before is not in the backup
+	case e.Code == protocol.BadVersion && !call.newest && (call.op.V < w.store.docs[simDoc].folded || w.epoch > 0):
+		w.count("a submission named a version that is folded")
 	case e.Code == protocol.Unavailable, e.Code == protocol.RateLimited, e.Code == protocol.TokenExpired:
 		w.count("a submission was refused: " + string(e.Code))
 	default:
 		w.fail("a submission was refused: %v", err)
 	}
+}
+
+// keeps reports whether the store's log holds an operation.
+func (r *referee) keeps(client string, seq int64) bool {
+	at := r.seqs[client]
+	return seq <= int64(len(at)) && at[seq-1] > r.w.store.docs[simDoc].folded
 }
 
 // answered holds an answer against the log.

@@ -152,6 +152,7 @@ func (c *simClient) acts() {
 	case w.fault(5, 100):
 		if c.conn.welcomed && c.content != nil && !c.flying && len(c.buffer) == 0 {
 			p := protocol.Presence{V: c.v, Cursor: &protocol.Cursor{Index: w.rng.IntN(c.content.Len() + 1)}}
+			w.cursors[c.session] = append(w.cursors[c.session], simCursor{c.user, c.v, p.Cursor.Index})
 			c.conn.toServer = append(c.conn.toServer, p.Append(nil))
 		}
 	case w.fault(1, 1):
@@ -180,7 +181,7 @@ func (c *simClient) read(frame []byte) {
 		if m.V != c.v {
 			c.w.fail("%s: at %d it was told of presence at %d", c.name, c.v, m.V)
 		}
-		c.meet(m.Peers)
+		c.meet(m.V, m.Peers)
 	case *protocol.RoleChange:
 		could := c.conn.role >= Write
 		if c.conn.role = ParseRole(m.Role); !could {
@@ -188,19 +189,6 @@ func (c *simClient) read(frame []byte) {
 		}
 	case *protocol.ErrorMessage:
 		c.refused(m.Error)
-	}
-}
-
-func (c *simClient) meet(peers []protocol.Peer) {
-	for _, p := range peers {
-		switch {
-		case p.Session == c.session:
-			c.w.fail("%s was told of itself", c.name)
-		case p.Left:
-			delete(c.peers, p.Session)
-		default:
-			c.peers[p.Session] = true
-		}
 	}
 }
 

@@ -15,6 +15,7 @@ type simConn struct {
 	loop     *simLoop // once hello was read
 	s        *session
 	tokens   map[string]Identity // what the client has sent, by the token
+	begun    time.Time
 	toServer [][]byte
 	toClient [][]byte
 	expires  time.Time // of the client's newest token
@@ -147,8 +148,11 @@ func (c *simClient) call(n *simNode) {
 	if c.flying && c.former.client == "" && c.transmitted != nil && c.transmitted != n {
 		c.w.count("came back on another node with an operation in flight")
 	}
+	if c.content != nil && c.v > 0 && c.w.referee.left(c.epoch, c.v) && c.w.referee.head() >= c.v {
+		c.w.count("a restored backup had grown past a client")
+	}
 	id := c.w.identity(c.user, role)
-	c.conn = &simConn{client: c, node: n, tokens: map[string]Identity{"": id}, expires: id.Expires}
+	c.conn = &simConn{client: c, node: n, begun: c.w.now, tokens: map[string]Identity{"": id}, expires: id.Expires}
 	c.conn.toServer = append(c.conn.toServer, h.Append(nil))
 	n.conns = append(n.conns, c.conn)
 	c.w.trace("%s calls %s", c.name, n.name)

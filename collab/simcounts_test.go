@@ -4,7 +4,7 @@ package collab
 // happens in one of a hundred simulations or fewer, in each of 5,000.
 var (
 	simOften = []string{
-		"bus dropped", "bus repeated", "bus reordered", "bus went down", "bus came back", "published while the bus was away",
+		"bus dropped", "operations went by the bus", "bus repeated", "bus reordered", "bus went down", "bus came back", "published while the bus was away",
 		"a comparison of heads found it behind", "conflict", "store stalled", "store stalled for long", "a call of the store was given up",
 		"store failed before the commit", "store failed after the commit", "store failed at something else",
 		"vanished with an operation in flight", "came back on another node with an operation in flight", "sent twice", "reloaded",
@@ -14,9 +14,9 @@ var (
 		"content with unsent edits", "content without the operation in flight", "a tab was duplicated", "backup restored",
 		"a copy pending on this node", "a copy pending on another node", "rebased over five or more",
 		"content that has the operation in flight", "an operation given up was stored after all", "an append that was given up was carried out",
-		"an append that was given up came too late", "log compacted between two calls", "set on top of another lineage",
+		"an append that was given up came too late", "log compacted between two calls", "a restored backup had grown past a client", "set on top of another lineage",
 		"token renewed", "a token allows reading alone", "a submission was answered", "a submission sent again was answered",
-		"a submission was given up, to be sent again", "read", "refused: replaced", "refused: bad_version", "refused: rate_limited",
+		"a submission was given up, to be sent again", "a submission named its version", "a submission named a version that is folded", "read", "a cursor was carried", "the bus lost the last message of all", "refused: replaced", "refused: bad_version", "refused: rate_limited",
 		"refused: forbidden", "refused: token_expired", "a welcome waited until others were read",
 	}
 	simSeldom = []string{

@@ -1,6 +1,7 @@
 package collab
 
 import (
+	"bytes"
 	"sync/atomic"
 	"time"
 
@@ -10,6 +11,9 @@ import (
 // publish has the bus carry a message, or not.
 func (n *simNode) publish(msg []byte) {
 	w := n.w
+	if w.deaf {
+		return
+	}
 	if n.unlinked {
 		w.count("published while the bus was away")
 		return
@@ -26,6 +30,9 @@ func (n *simNode) publish(msg []byte) {
 		case w.fault(5, 100):
 			w.count("bus repeated")
 			l.bus = append(l.bus, msg)
+		}
+		if bytes.HasPrefix(msg, []byte(`{"t":"ops"`)) {
+			w.count("operations went by the bus")
 		}
 		l.bus = append(l.bus, msg)
 		if k := len(l.bus); k > 1 && w.fault(20, 100) {

@@ -130,6 +130,7 @@ func (l *simLoop) step(ev event) {
 	if l.n.up && !l.over {
 		l.perform(l.doc.step(l.n.now(), ev))
 		l.checkFed()
+		l.checkTimer()
 		if len(l.doc.door) > 0 {
 			l.n.w.count("a welcome waited until others were read")
 		}
@@ -141,19 +142,6 @@ func (l *simLoop) step(ev event) {
 func (l *simLoop) asks() {
 	if l.next = 0; !l.doc.next.IsZero() {
 		l.next = l.doc.next.UnixNano()
-	}
-}
-
-// checkFed: whoever reads gets all that the node has, at once, and no more.
-func (l *simLoop) checkFed() {
-	d := l.doc
-	if l.over || d.phase != open {
-		return
-	}
-	for _, s := range d.list {
-		if s.joined && (s.v > d.head() || s.v < d.head() && s.window() && !s.reading) {
-			l.n.w.fail("%s has sent a session everything up to %d, its window is open, and the head is %d", l.n.name, s.v, d.head())
-		}
 	}
 }
 
@@ -189,6 +177,7 @@ func (n *simNode) tick() {
 
 func (n *simNode) compareHeads() {
 	n.compare = n.w.ns
+	n.checkTokens()
 	if n.open == nil {
 		return
 	}
@@ -238,14 +227,6 @@ func (l *simLoop) perform(effects []effect) {
 	}
 }
 
-// warned counts what a node warns of; what only a broken engine says is a failure.
-func (n *simNode) warned(e effWarn) {
-	n.w.count("warned: " + e.msg)
-	if strings.Contains(e.msg, "does not apply") || strings.Contains(e.msg, "not to be read") || strings.Contains(e.msg, "tried too often") {
-		n.w.fail("%s: %s: %v", n.name, e.msg, e.err)
-	}
-}
-
 func (l *simLoop) start(e effect) {
 	w := l.n.w
 	c := &simCall{l: l, e: e, begun: w.ns, from: w.now}
@@ -265,18 +246,6 @@ func (l *simLoop) start(e effect) {
 		c.from = w.within(15 * time.Second)
 	}
 	l.asked = append(l.asked, c)
-}
-
-// judge holds a batch against what tokens allow at the moment at which it is made.
-func (l *simLoop) judge(a effAppend) {
-	for _, op := range a.ops {
-		allowed := slices.ContainsFunc(l.rights, func(r *simRight) bool {
-			return r.client == op.Client && r.role >= Write && l.n.now().Before(r.expires)
-		})
-		if !allowed {
-			l.n.w.fail("%s: %s/%d enters a batch without a token that allows it", l.n.name, op.Client, op.Seq)
-		}
-	}
 }
 
 // deliver hands an event to the document, and keeps what it says of rights.

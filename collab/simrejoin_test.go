@@ -11,10 +11,11 @@ import (
 func (c *simClient) welcome(m *protocol.Welcome) {
 	c.conn.welcomed, c.conn.role, c.session = true, ParseRole(m.Role), m.Session
 	c.peers = map[string]bool{}
-	c.meet(m.Peers)
+	c.meet(m.V, m.Peers)
 	if want := c.w.referee.seqAt(c.id, m.V); m.Seq != want && !c.w.shared[c.id] {
 		c.w.fail("%s: welcome at version %d says seq %d, among these the last is %d", c.name, m.V, m.Seq, want)
 	}
+	c.credentials(m)
 	stored := c.seq // the last one that came back
 	if c.flying {
 		stored--
@@ -60,6 +61,19 @@ func (c *simClient) welcome(m *protocol.Welcome) {
 		c.save()
 	}
 	c.again()
+}
+
+// credentials holds what a welcome says of its version's origin and of the token against the log and the clock.
+func (c *simClient) credentials(m *protocol.Welcome) {
+	if m.V > 0 && (m.Last != nil || m.Doc == nil) {
+		if op := c.w.referee.log[m.V-1]; m.Last == nil || m.Last.Client != op.Client || m.Last.Seq != op.Seq {
+			c.w.fail("%s: welcome says that %+v made version %d, which %s/%d did", c.name, m.Last, m.V, op.Client, op.Seq)
+		}
+	}
+	left := c.conn.tokens[""].Expires.Sub(c.conn.node.now())
+	if least, most := max(0, left), left+c.w.now.Sub(c.conn.begun); m.ExpiresInMS < least.Milliseconds() || m.ExpiresInMS > max(0, most).Milliseconds() {
+		c.w.fail("%s: welcome says that the token expires in %d ms, not in %v to %v", c.name, m.ExpiresInMS, least, most)
+	}
 }
 
 // lost is a client that does not know what the server knows of it: of all here, only tabs that share an id.
@@ -143,6 +157,6 @@ func (c *simClient) startOver(sameLineage bool) {
 		}
 	}
 	c.seq = 0
-	c.id = c.w.draw()
+	c.id = c.w.client(c.user)
 	c.save()
 }

@@ -50,6 +50,21 @@ func (s *simStore) Log(ctx context.Context, doc string, from int64, limit, maxBy
 	return s.memStore.Log(ctx, doc, from, limit, maxBytes)
 }
 
+func (s *simStore) Meta(ctx context.Context, doc string) (Meta, error) {
+	s.meanwhile()
+	return s.memStore.Meta(ctx, doc)
+}
+
+func (s *simStore) Client(ctx context.Context, doc, client string) (ClientRow, error) {
+	s.meanwhile()
+	return s.memStore.Client(ctx, doc, client)
+}
+
+func (s *simStore) Operation(ctx context.Context, doc, client string, seq int64) (int64, error) {
+	s.meanwhile()
+	return s.memStore.Operation(ctx, doc, client, seq)
+}
+
 func (s *simStore) Snapshot(ctx context.Context, doc string, at int64) (Snapshot, error) {
 	s.meanwhile()
 	return s.memStore.Snapshot(ctx, doc, at)
@@ -111,7 +126,7 @@ type referee struct {
 	cached   map[int64][]byte
 	seqs     map[string][]int64 // the versions that a client's operations made
 	acks     map[simOrigin]simAck
-	said     map[int64]Operation // version -> operation as any client saw it, its user left out
+	said     map[int64]Operation // version -> operation as any client saw it
 	floor    int64               // no read that begins now may be older
 	former   []lineage
 	fates    map[rune]fate
@@ -154,6 +169,9 @@ func (r *referee) committed(head int64, ops []Operation) {
 		if err != nil {
 			r.w.fail("stored operation %s/%d does not apply at version %d: %v", op.Client, op.Seq, len(r.log), err)
 			return
+		}
+		if user := r.w.users[op.Client]; op.User != user {
+			r.w.fail("%s/%d is stored as of the user %q, and is of %q", op.Client, op.Seq, op.User, user)
 		}
 		if before := r.seqs[op.Client]; int64(len(before))+1 != op.Seq {
 			r.w.fail("%s/%d is stored after seq %d", op.Client, op.Seq, len(before))
@@ -248,7 +266,7 @@ func (r *referee) seqAt(client string, v int64) int64 {
 
 // seen notes that a client was shown an operation at a version.
 func (r *referee) seen(c *simClient, v int64, op protocol.Committed) {
-	shown := Operation{Client: op.Client, Seq: op.Seq, Delta: op.Delta}
+	shown := Operation{Client: op.Client, Seq: op.Seq, User: op.User, Delta: op.Delta}
 	if before, ok := r.said[v]; ok && !same(before, shown) {
 		r.w.fail("%s was shown %s at version %d, another one %s", c.name, told(shown), v, told(before))
 	}
@@ -260,10 +278,12 @@ func (r *referee) seen(c *simClient, v int64, op protocol.Committed) {
 }
 
 func same(a, b Operation) bool {
-	return a.Seq == b.Seq && a.Client == b.Client && bytes.Equal(a.Delta, b.Delta)
+	return a.Seq == b.Seq && a.Client == b.Client && a.User == b.User && bytes.Equal(a.Delta, b.Delta)
 }
 
-func told(op Operation) string { return fmt.Sprintf("%s/%d %s", op.Client, op.Seq, op.Delta) }
+func told(op Operation) string {
+	return fmt.Sprintf("%s/%d of %q %s", op.Client, op.Seq, op.User, op.Delta)
+}
 
 // again allows a mark to stand once more than before.
 func (r *referee) again(m rune, least int, why string) {

@@ -38,22 +38,25 @@ type world struct {
 	restores, duplicates bool // whether these may happen at all
 	hasty                bool // clients start over at every bad_version
 
-	epoch  int // how often a backup was restored
-	shared map[string]bool
-	marks  int // edits made
-	sent   int // operations sent, not counting again
-	counts map[string]int
-	frames memo[protocol.ServerMessage]
-	deltas memo[ot.Delta] // of the log
-	ending bool           // no more faults: everything is to come to rest
-	failed string
-	moot   bool // what happened cannot be judged
+	epoch   int // how often a backup was restored
+	shared  map[string]bool
+	users   map[string]string      // by client id
+	cursors map[string][]simCursor // that sessions have told, in order
+	marks   int                    // edits made
+	sent    int                    // operations sent, not counting again
+	counts  map[string]int
+	frames  memo[protocol.ServerMessage]
+	deltas  memo[ot.Delta] // of the log
+	deaf    bool           // the bus loses everything
+	ending  bool           // no more faults: everything is to come to rest
+	failed  string
+	moot    bool // what happened cannot be judged
 }
 
 func newWorld(seed uint64, tell func(string, ...any)) *world {
 	w := &world{
 		seed: seed, tell: tell, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0).UTC(),
-		typ: ot.Rich, life: 24 * time.Hour, counts: map[string]int{}, shared: map[string]bool{},
+		typ: ot.Rich, life: 24 * time.Hour, counts: map[string]int{}, shared: map[string]bool{}, users: map[string]string{}, cursors: map[string][]simCursor{},
 		frames: memoOf(protocol.DecodeServer), deltas: memoOf(ot.Decode),
 	}
 	w.ns = w.now.UnixNano()
@@ -82,11 +85,11 @@ func newWorld(seed uint64, tell func(string, ...any)) *world {
 	for i := range 5 {
 		c := &simClient{w: w, name: fmt.Sprintf("client%d", i), reader: i == 4}
 		c.user = c.name
-		c.id = w.draw()
+		c.id = w.client(c.user)
 		c.save()
 		w.clients = append(w.clients, c)
 	}
-	w.bot = &simBot{w: w, id: w.draw(), user: "bot"}
+	w.bot = &simBot{w: w, id: w.client("bot"), user: "bot"}
 	return w
 }
 
@@ -131,8 +134,13 @@ func (w *world) count(what string) {
 func (w *world) one(of int) bool        { return w.rng.IntN(of) == 0 }
 func (w *world) fault(one, of int) bool { return !w.ending && w.rng.IntN(of) < one }
 func (w *world) draw() string           { return fmt.Sprintf("c%016x", w.rng.Uint64()) }
-func (w *world) node() *simNode         { return w.nodes[w.rng.IntN(len(w.nodes))] }
-func (w *world) over() bool             { return w.failed != "" || w.moot }
+func (w *world) client(user string) string {
+	id := w.draw()
+	w.users[id] = user
+	return id
+}
+func (w *world) node() *simNode { return w.nodes[w.rng.IntN(len(w.nodes))] }
+func (w *world) over() bool     { return w.failed != "" || w.moot }
 func (w *world) within(d time.Duration) time.Time {
 	return w.now.Add(time.Duration(w.rng.Int64N(int64(d))))
 }
@@ -230,6 +238,31 @@ func (w *world) rest() {
 		w.trace("%s", c)
 	}
 	w.fail("it does not come to rest: %v, bot %+v", w.clients, *w.bot)
+}
+
+// silence has the bus lose the last message of all: only the store's heads tell other nodes of it.
+func (w *world) silence() {
+	w.calm(16 * time.Second) // stores answer, and an operation is allowed again
+	before := w.referee.head()
+	w.deaf = true
+	for _, c := range w.clients {
+		if !w.over() && c.conn != nil && c.conn.welcomed && !c.conn.closed && c.conn.role >= Write {
+			c.edit()
+			c.send()
+			break
+		}
+	}
+	w.calm(4 * time.Second)
+	w.deaf = false
+	if w.referee.head() == before {
+		return
+	}
+	w.count("the bus lost the last message of all")
+	for _, c := range w.clients {
+		if c.conn != nil && c.conn.welcomed && !c.conn.closed && c.v != w.referee.head() {
+			w.fail("%s is at version %d, and nothing tells it of version %d", c.name, c.v, w.referee.head())
+		}
+	}
 }
 
 // still reports whether every client has everything, and nothing of anyone is unsent.

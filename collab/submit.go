@@ -90,6 +90,8 @@ func (d *document) row(ev evRow) {
 	if ev.err != nil {
 		if errors.Is(ev.err, ErrDeleted) {
 			d.finish(protocol.Error{Code: protocol.Deleted, Msg: "the document was deleted"})
+			d.refuse(ev, d.why)
+			return
 		}
 		e := unavailable()
 		d.answer(c, 0, &e)
