@@ -92,3 +92,27 @@ func TestHeadsAreComparedAtOnceWhenTheBusComesBack(t *testing.T) {
 		b.await(t, `"ops"`)
 	})
 }
+
+// absentBus is never there, and has not noticed that.
+type absentBus struct{ Bus }
+
+func (absentBus) Run(ctx context.Context, _ Receiver) error {
+	<-ctx.Done()
+	return nil
+}
+
+func TestUntilTheBusIsThereHeadsAreComparedAsWhenItIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, func(c *Config) { c.Bus, c.CheckEvery = absentBus{c.Bus}, 24*time.Hour })
+		ada, a := c.join(0, user("ada", Write), hello("ada"))
+		a.await(t, `"welcome"`)
+		_, b := c.join(1, user("bob", Read), hello("bob"))
+		b.await(t, `"welcome"`)
+		began := time.Now()
+		ada.Receive(t.Context(), insert(0, 1, "x"))
+		b.await(t, `"ops"`)
+		if late := time.Since(began); late > time.Second {
+			t.Errorf("it came after %v", late)
+		}
+	})
+}

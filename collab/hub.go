@@ -180,9 +180,10 @@ func (h *Hub) checkSoon() {
 
 // checkHeads compares the open documents with the store: always now and then, since
 // the last message before a silence may be lost too; more often while the bus is
-// away; at once when it comes back.
+// away, or has not come yet; at once when it is there.
 func (h *Hub) checkHeads(ctx context.Context) {
-	every := h.every
+	hasty := min(h.every, time.Second)
+	every := hasty
 	timer := time.NewTimer(every)
 	defer timer.Stop()
 	for {
@@ -191,7 +192,7 @@ func (h *Hub) checkHeads(ctx context.Context) {
 			return
 		case away := <-h.away:
 			if every = h.every; away {
-				every = min(every, time.Second)
+				every = hasty
 			}
 			timer.Reset(every)
 			continue
