@@ -83,7 +83,7 @@ func (c *config) serveFlags(f *pflag.FlagSet) {
 	f.BoolVar(&c.migrate, "migrate", true, "bring the schema up to date at start; without it an older one is refused")
 	f.IntVar(&c.connections, "max-connections", 20000, "sockets of this node; beyond, it takes 1000 connections more, for HTTP")
 	f.IntVar(&c.perUser, "max-connections-per-user", 200, "connections of one user on this node; 0 for no bound")
-	f.IntVar(&c.unread, "max-unread", collab.DefaultUnreadBytes, "bytes of what joining sessions are sent and have not read yet, and as many of HTTP bodies and answers, on this node; beyond, those who come wait")
+	f.IntVar(&c.unread, "max-unread", collab.DefaultUnreadBytes, "bytes of what joining sessions are sent and have not read yet, as many of HTTP bodies and answers, and as many of long messages that are still coming, on this node; beyond, those who come wait")
 	f.IntVar(&c.calls, "max-calls-per-user", 16, "HTTP calls of one user under way on this node, the next ones wait; 0 for no bound")
 	f.IntVar(&c.sessions, "max-sessions", 1000, "sessions of one document on this node")
 	f.IntVar(&c.messageLimit, "max-message", limits.Message, "bytes of a message")

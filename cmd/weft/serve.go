@@ -121,7 +121,7 @@ func newNode(ctx context.Context, c *config, log *slog.Logger) (*node, error) {
 		Limits: protocol.Limits{Message: c.messageLimit, Document: c.documentLimit, Attributes: c.attributesLimit, OpsPerS: c.opsPerS, Presence: c.presenceLimit, Components: c.componentsLimit},
 	})
 	n.socket = websocket.New(n.hub, verifier, websocket.Config{
-		Origins: c.origins, QueryToken: c.tokenInQuery, MaxConnections: c.connections, MaxPerUser: c.perUser, MessagesPerS: max(1000, 2*c.opsPerS), Logger: log,
+		Origins: c.origins, QueryToken: c.tokenInQuery, MaxConnections: c.connections, MaxPerUser: c.perUser, MessagesPerS: max(1000, 2*c.opsPerS), ComingBytes: c.unread, Logger: log,
 	})
 	n.http = &http.Server{
 		Handler: n.routes(rest.New(rest.Config{

@@ -95,11 +95,10 @@ func (c *conn) close(last []byte, code int, reason string) {
 		c.Send(last)
 		wait(ended, c.written, lastWait)
 	}
-	socket := c.ws.WebsocketConnection()
-	_ = socket.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(lastWait))
+	c.say(code, reason)
 	// Going on reading, for the client's own close frame; what else it sends is not heard.
 	wait(ended, nil, lingerWait)
-	_ = socket.Close()
+	_ = c.ws.WebsocketConnection().Close()
 }
 
 func wait(a, b <-chan struct{}, most time.Duration) {
@@ -211,11 +210,18 @@ func (c *conn) failed(err error) {
 		return
 	}
 	var wrong violation
-	if errors.As(err, &wrong) {
-		_ = c.ws.WebsocketConnection().WriteControl(websocket.CloseMessage,
-			websocket.FormatCloseMessage(websocket.CloseProtocolError, wrong.Error()), time.Now().Add(lastWait))
+	switch {
+	case errors.As(err, &wrong):
+		c.say(websocket.CloseProtocolError, wrong.Error())
+	case errors.Is(err, errCrowded):
+		c.say(websocket.CloseTryAgainLater, string(protocol.Unavailable))
 	}
 	c.end()
+}
+
+// say writes a close frame.
+func (c *conn) say(code int, reason string) {
+	_ = c.ws.WebsocketConnection().WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(lastWait))
 }
 
 // disconnected comes when the socket is gone.

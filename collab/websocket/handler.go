@@ -42,6 +42,7 @@ type Config struct {
 	MaxConnections int      // on this node; 0: no bound
 	MaxPerUser     int      // connections of one user on this node; 0: no bound
 	MessagesPerS   int      // of one connection; twice as many at once; 0: 1000
+	ComingBytes    int      // of long messages that are not whole yet, on this node; 0: 256 MiB
 	Logger         *slog.Logger
 }
 
@@ -55,6 +56,7 @@ type Handler struct {
 	connections atomic.Int64
 	users       crowd
 	work        sync.WaitGroup
+	room        *room
 }
 
 // New makes a handler for the documents of a hub.
@@ -66,6 +68,10 @@ func New(hub *collab.Hub, verifier collab.Verifier, c Config) *Handler {
 	if h.config.MessagesPerS == 0 {
 		h.config.MessagesPerS = 1000
 	}
+	if h.config.ComingBytes == 0 {
+		h.config.ComingBytes = collab.DefaultUnreadBytes
+	}
+	h.room = newRoom(int64(h.config.ComingBytes), int64(hub.Limits().Message))
 	h.melody.Config = &melody.Config{
 		WriteWait: writeWait, PongWait: pongWait, PingPeriod: pingPeriod,
 		MaxMessageSize:    int64(hub.Limits().Message),
@@ -179,7 +185,8 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, c *conn, protocol
 		slim.Header[name] = r.Header[name]
 	}
 	slim.Header["Sec-Websocket-Protocol"] = protocols
-	go h.serve(&writer{conn: &wire{strict: &strict{Conn: hijacked}, work: &h.work, progress: c.progress}, header: w.Header().Clone()}, slim, c)
+	pipe := &wire{strict: &strict{Conn: hijacked, place: place{room: h.room}}, work: &h.work, progress: c.progress}
+	go h.serve(&writer{conn: pipe, header: w.Header().Clone()}, slim, c)
 	return true
 }
 
@@ -187,6 +194,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, c *conn, protocol
 func (h *Handler) serve(w *writer, r *http.Request, c *conn) {
 	defer h.work.Done()
 	defer h.connections.Add(-1)
+	defer w.conn.place.leave()
 	if c.echo == nil {
 		defer h.users.leave(c.id.User)
 	}
@@ -205,7 +213,7 @@ func (h *Handler) serve(w *writer, r *http.Request, c *conn) {
 
 // writer hands a connection that was hijacked before to the upgrader.
 type writer struct {
-	conn   net.Conn
+	conn   *wire
 	header http.Header
 }
 

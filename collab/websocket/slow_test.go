@@ -255,3 +255,25 @@ func TestAFloodOfMessagesEndsTheConnectionAndNoOther(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Half a long message keeps other long ones waiting, and in the end away, but no short one.
+func TestALongMessageWithoutRoomIsToldToComeAgain(t *testing.T) {
+	t.Parallel()
+	addr, _ := start(t, collab.Config{}, websocket.Config{ComingBytes: 150_000})
+	say := func(c *raw, want string, frames ...frame) {
+		t.Helper()
+		c.write(frames...)
+		if got := c.answer(); got != want {
+			t.Errorf("the server says %q, not %q", got, want)
+		}
+	}
+	long := frame{first: fin | text, payload: strings.Repeat("x", 100_000)}
+	holder, other := open(t, addr, "/", "ada"), open(t, addr, "/", "bob")
+	say(holder, "pong p", frame{first: text, payload: strings.Repeat("x", 90_000)}, frame{first: fin | ping, payload: "p"})
+	say(other, "text short", frame{first: fin | text, payload: "short"})
+	say(other, "close 1013", long)
+	next := open(t, addr, "/", "bob")
+	next.write(long)
+	say(holder, "text xxxxxxxx… 90001", frame{first: fin | more, payload: "x"})
+	say(next, "text xxxxxxxx… 100000")
+}

@@ -5,10 +5,11 @@ import "net"
 // strict is a connection that reads frames by the letter where the library does
 // not: a length takes the fewest bytes that hold it, its highest bit is 0, and a
 // close frame has no payload of one byte (RFC 6455, 5.2 and 5.5.1). Nor may a message go
-// on for ever in fragments of nothing, which no bound of its size would end. It looks at
-// headers alone, as they pass by. What is wrong is a violation, from Read.
+// on for ever in fragments of nothing, which no bound of its size would end, and a long one
+// has to find room. It looks at headers alone, as they pass by. What is wrong is a violation, from Read.
 type strict struct {
 	net.Conn
+	place  place    // of the message that is under way
 	header [10]byte // of a frame, but for the mask
 	empty  int      // fragments of nothing, in the message that is under way
 	have   int      // bytes of the header that have passed
@@ -26,11 +27,18 @@ func (s *strict) Read(p []byte) (int, error) {
 		return 0, s.wrong
 	}
 	n, err := s.Conn.Read(p)
+	if s.place.late() {
+		s.wrong = violation("a message takes too long to come")
+		return 0, s.wrong
+	}
 	for rest := p[:n]; len(rest) > 0; {
 		if s.skip > 0 {
 			pass := min(s.skip, uint64(len(rest)))
 			s.skip -= pass
 			rest = rest[pass:]
+			if op, last := s.op(); s.skip == 0 && last && op < opControl {
+				s.place.leave()
+			}
 			continue
 		}
 		s.header[s.have] = rest[0]
@@ -68,6 +76,9 @@ const (
 	emptyMost      = 1000 // fragments of nothing in a message
 )
 
+// op is the frame's opcode, and whether it is the last of its message.
+func (s *strict) op() (op byte, last bool) { return s.header[0] & 0x0f, s.header[0]&0x80 != 0 }
+
 // judge reads a whole header, and sets how much follows it.
 func (s *strict) judge() error {
 	length, extended := uint64(s.header[1]&0x7f), s.headerLen()-2
@@ -80,7 +91,7 @@ func (s *strict) judge() error {
 	if s.skip = length; s.header[1]&0x80 != 0 {
 		s.skip += 4
 	}
-	op, last := s.header[0]&0x0f, s.header[0]&0x80 != 0
+	op, last := s.op()
 	switch {
 	case op < opControl && last:
 		s.empty = 0
@@ -96,6 +107,8 @@ func (s *strict) judge() error {
 		return violation("a length takes the fewest bytes that hold it")
 	case op == opClose && length == 1:
 		return violation("a close frame has a code of two bytes, or no payload")
+	case op < opControl:
+		return s.place.grow(length)
 	}
 	return nil
 }
