@@ -370,6 +370,121 @@ test('a hundred edits drawn at random are undone one by one to what was there, a
   await agree(page);
 });
 
+test("an input method's word stands where it was composed, whatever others do meanwhile", async (t) => {
+  for (const query of ['', '?type=text']) {
+    const doc = newDoc();
+    const ada = await open(await writer('Ada', t), one, doc, query);
+    const bob = await open(await writer('Bob', t), two, doc, query);
+    const method = await ada.context().newCDPSession(ada);
+    const compose = (text) => method.send('Input.imeSetComposition', { text, selectionStart: text.length, selectionEnd: text.length });
+    const commit = (text) => method.send('Input.insertText', { text });
+    const select = (page, index, length = 0) =>
+      page.evaluate(([i, n]) => document.querySelector('weft-editor').quill.setSelection(i, n, 'user'), [index, length]);
+    const has = (page, words) => until(`${words} has come`, async () => (await content(page)).includes(words));
+    await type(ada, 'one two three');
+    await agree(ada, bob);
+    await select(ada, 8);
+    await compose('に');
+    await select(bob, 0);
+    await type(bob, '>>> ');
+    await has(ada, '>>> ');
+    await commit('日本');
+    assert.equal((await agree(ada, bob)).trimEnd(), '>>> one two 日本three');
+    await select(ada, 8, 3);
+    await compose('か'); // over what is selected
+    await select(bob, 0, 4);
+    await bob.keyboard.press('Delete');
+    await until('it has come', async () => !(await content(ada)).includes('>>>'));
+    await commit('漢');
+    assert.equal((await agree(ada, bob)).trimEnd(), 'one 漢 日本three');
+    await select(ada, 11);
+    await compose('末'); // at the end
+    await select(bob, 0, 4);
+    await bob.keyboard.press('Delete');
+    await until('it has come', async () => !(await content(ada)).includes('one'));
+    await commit('末');
+    await type(ada, '!');
+    assert.equal((await agree(ada, bob)).trimEnd(), '漢 日本thr末!ee');
+
+    // Undo leaves a word that is being composed alone, and everything of others.
+    await compose('中');
+    await ada.locator('weft-editor .ql-editor').press('Control+z');
+    await commit('中');
+    assert.equal((await agree(ada, bob)).trimEnd(), '漢 日本thr末!中ee');
+  }
+});
+
+test('a line has one block format, and shows the same one to all', async (t) => {
+  const doc = newDoc();
+  const ada = await open(await writer('Ada', t), one, doc);
+  const bob = await open(await writer('Bob', t), two, doc);
+  const format = (page, name, value) => page.evaluate(([n, v]) => document.querySelector('weft-editor').quill.format(n, v, 'user'), [name, value]);
+  const shown = (page) => page.evaluate(() => JSON.stringify(document.querySelector('weft-editor').quill.getContents().ops));
+  await type(ada, 'line');
+  for (const [name, value] of [
+    ['blockquote', true],
+    ['list', 'bullet'],
+    ['header', 2],
+    ['code-block', true],
+    ['blockquote', true],
+  ]) {
+    await format(ada, name, value);
+    assert.deepEqual(
+      JSON.parse(await content(ada)).map((op) => Object.keys(op.attributes ?? {})),
+      [[], [name]],
+    );
+  }
+  await agree(ada, bob);
+  await ada.context().setOffline(true);
+  await format(ada, 'header', 1);
+  await format(bob, 'list', 'ordered');
+  await ada.context().setOffline(false);
+  await agree(ada, bob);
+  await until('both show the list', async () => new Set([await shown(ada), await shown(bob)]).size === 1 && (await shown(ada)).includes('"list":"ordered"'));
+  await type(bob, 'x');
+  await agree(ada, bob);
+  await new Promise((r) => setTimeout(r, 1000)); // a mend would have been by now
+  assert.ok((await shown(bob)).includes('"list":"ordered"'));
+  assert.equal(await shown(ada), await shown(bob));
+});
+
+test('what is typed after a step was taken away by others is a step of its own', async (t) => {
+  const doc = newDoc();
+  const ada = await open(await writer('Ada', t), one, doc);
+  const bob = await open(await writer('Bob', t), two, doc);
+  await type(ada, 'OLD ');
+  await agree(ada, bob);
+  await ada.evaluate(() => {
+    const { quill, document: held } = document.querySelector('weft-editor');
+    quill.history.cutoff();
+    quill.history.options.delay = 600_000;
+    quill.insertText(4, 'n', 'user');
+    window.gone = new Promise((resolve) => held.on('change', resolve));
+  });
+  await until('Bob has it', async () => (await text(bob)).includes('OLD n'));
+  await bob.evaluate(() => document.querySelector('weft-editor').quill.deleteText(4, 1, 'user'));
+  await ada.evaluate(() => window.gone);
+  await ada.evaluate(() => document.querySelector('weft-editor').quill.insertText(4, 'NEW', 'user'));
+  await ada.locator('weft-editor .ql-editor').press('Control+z');
+  assert.equal(await agree(ada, bob), 'OLD \n');
+  await ada.locator('weft-editor .ql-editor').press('Control+y');
+  assert.equal(await agree(ada, bob), 'OLD NEW\n');
+});
+
+test('undo brings back ten thousand lines at once', async (t) => {
+  const doc = newDoc();
+  const lines = Array.from({ length: 10_000 }, (_, i) => `line ${i}\n`).join('');
+  await api(one, 'POST', '/v1/docs', await tokenFor(one, doc), { id: doc, content: [{ insert: lines }] });
+  const ada = await open(await writer('Ada', t), one, doc);
+  const bob = await open(await writer('Bob', t), two, doc);
+  const own = ada.locator('weft-editor .ql-editor');
+  await own.press('Control+a');
+  await own.press('Delete');
+  await agree(ada, bob);
+  await own.press('Control+z');
+  assert.equal(await agree(ada, bob), lines);
+});
+
 test('a reader sees everything and changes nothing', async (t) => {
   const doc = newDoc();
   const ada = await open(await writer('Ada', t), one, doc);

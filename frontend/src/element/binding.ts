@@ -7,9 +7,14 @@ import { diff } from '../client/form';
 import { Carets } from './carets';
 import { historyOf, type ContentHistory } from './history';
 import { caretBox, cursorsOf, showsOf } from './quill';
-import { contentToView, fromView, sameView, type Shows, toView } from './view';
+import { contentToView, fromView, oneBlockFormat, sameView, type Shows, toView } from './view';
 
 const mendAfter = 400; // milliseconds of quiet
+const manyLines = 500; // Quill makes a view anew in less time than it brings so many into one
+
+function newlines(delta: Delta): number {
+  return delta.ops.reduce((n, op) => n + (typeof op.insert === 'string' ? op.insert.split('\n').length - 1 : 0), 0);
+}
 
 export class Binding {
   private readonly shows: Shows;
@@ -33,7 +38,7 @@ export class Binding {
     const moved = (range: { index: number; length: number } | null) => this.moved(range);
     const composed = () => this.release();
     this.history = historyOf(quill);
-    this.history.undoable = { content: () => doc.content, settle: () => this.release(), edit: (delta) => this.revert(delta) };
+    this.history.undoable = { content: () => doc.content, settle: () => this.settle(), edit: (delta) => this.revert(delta) };
     this.carets = new Carets(cursorsOf(quill), (session) => caretBox(quill, session));
     const pointed = (e: MouseEvent) => this.carets.point(e);
     const away = () => this.carets.point(null);
@@ -77,7 +82,14 @@ export class Binding {
       this.caught = this.caught ? this.caught.compose(delta) : delta;
       return;
     }
-    this.edit(fromView(delta, this.shows, this.doc.content.length()), source);
+    const theirs = this.held; // which the view does not have yet
+    const content = this.doc.content;
+    let ours = fromView(delta, this.shows, content.length() - (theirs?.changeLength() ?? 0));
+    if (theirs) {
+      this.held = ours.transform(theirs, false);
+      ours = theirs.transform(ours, true);
+    }
+    this.edit(oneBlockFormat(ours, content), source);
     this.mendSoon();
   }
 
@@ -102,10 +114,16 @@ export class Binding {
     return true;
   }
 
+  /** The content and the view come to hold the same. */
+  private settle(): void {
+    if (this.held) this.release();
+    else this.quill.update('user');
+  }
+
   /** An edit that undo or redo makes. */
   private revert(delta: Delta): void {
     if (!this.commit(delta)) return;
-    this.quietly(() => this.quill.updateContents(toView(delta, this.shows), 'api'));
+    this.show(delta);
     this.mendSoon();
   }
 
@@ -128,10 +146,21 @@ export class Binding {
     this.quill.update('user');
     this.catching = false;
     const typed = this.caught as Delta | null;
-    const ours = typed && fromView(typed, this.shows, this.doc.content.length() - theirs.changeLength());
-    const view = ours ? ours.transform(theirs, false) : theirs;
+    if (!typed) return this.show(theirs);
+    const ours = fromView(typed, this.shows, this.doc.content.length() - theirs.changeLength());
+    const view = ours.transform(theirs, false);
     this.quietly(() => this.quill.updateContents(toView(view, this.shows), 'api'));
-    if (ours) this.edit(theirs.transform(ours, true), 'user');
+    this.edit(theirs.transform(ours, true), 'user');
+  }
+
+  /** Brings into the view an edit that the content has, and is all that the view lacks of it. */
+  private show(delta: Delta): void {
+    const view = toView(delta, this.shows);
+    if (newlines(view) < manyLines) return this.quietly(() => this.quill.updateContents(view, 'api'));
+    const range = this.quill.getSelection();
+    const place = (index: number) => view.transformPosition(index);
+    this.quietly(() => this.quill.setContents(contentToView(this.doc.content, this.shows), 'api'));
+    if (range) this.quill.setSelection(place(range.index), place(range.index + range.length) - place(range.index), 'silent');
   }
 
   private quietly(f: () => void): void {
@@ -165,7 +194,12 @@ export class Binding {
   }
 
   private moved(range: { index: number; length: number } | null): void {
+    if (!range) return this.doc.setCursor(null);
     const most = this.doc.content.length();
-    this.doc.setCursor(range && { index: Math.min(range.index, most), length: Math.min(range.length, most - Math.min(range.index, most)) });
+    const [from, to] = [range.index, range.index + range.length].map((index) => Math.min(this.held ? this.held.transformPosition(index) : index, most)) as [
+      number,
+      number,
+    ];
+    this.doc.setCursor({ index: from, length: to - from });
   }
 }

@@ -33,6 +33,9 @@ const block: Record<string, Has> = {
   direction: oneOf('rtl'),
 };
 
+/** Formats of which a line shows one: where it has more, from edits made at once, the first of these. */
+export const blockFormats = ['code-block', 'list', 'header', 'blockquote'];
+
 const formats = new Map(Object.entries({ ...inline, ...block }));
 
 export const formatNames = [...formats.keys()];

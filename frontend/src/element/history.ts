@@ -37,11 +37,13 @@ export class ContentHistory extends (Quill.import('modules/history') as typeof Q
 
   /** Somebody else made an edit. */
   others(delta: Delta): void {
+    const steps = this.stack.undo.length;
     super.transform(delta);
+    if (this.stack.undo.length < steps) this.cutoff(); // what is typed next does not belong to the step before
   }
 
   override change(source: 'undo' | 'redo', dest: 'undo' | 'redo'): void {
-    if (!this.undoable || !this.quill.isEnabled()) return;
+    if (!this.undoable || !this.quill.isEnabled() || this.quill.selection.composing) return; // an input method's word is its own to take back
     this.undoable.settle();
     const content = this.undoable.content();
     const alters = (delta: Delta) => !sameView(content, content.compose(delta)).all;

@@ -128,6 +128,7 @@ export function makeQuill(host: HTMLElement, type: DocumentType, placeholder: st
       cursors: { hideSpeedMs: 150, positionFlag: (flag: HTMLElement, caret: Place, page: Place) => placeFlag(quill, flag, caret, page) },
     },
   });
+  if (!mac) quill.keyboard.addBinding({ key: 'y', shortKey: true }, () => quill.history.redo()); // Quill has it on Windows alone
   const bar = host.parentElement?.querySelector<HTMLElement>('.ql-toolbar');
   if (bar) label(bar);
   // Not by the option mimetypes: Quill merges a list with its own, which an empty one leaves as it is.

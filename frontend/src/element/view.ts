@@ -1,8 +1,9 @@
 // Between the content and what Quill can show of it. Both sides have the same length at every
 // place, so positions need no mapping: what Quill does not know becomes a placeholder, or is not shown.
-import Delta, { type AttributeMap, type Op } from 'quill-delta';
+import Delta, { type AttributeMap, Op } from 'quill-delta';
 import type { DocumentType } from '../client';
 import { equalJSON } from '../client/form';
+import { blockFormats } from './formats';
 
 /** The placeholder of an embed that Quill does not know. */
 export const unknownEmbed = 'weft-unknown';
@@ -19,7 +20,9 @@ export interface Shows {
 
 function formats(attributes: AttributeMap | undefined, shows: Shows): AttributeMap | undefined {
   if (!attributes) return undefined;
-  const kept = Object.entries(attributes).filter(([name, value]) => shows.format(name, value));
+  const shown = Object.entries(attributes).filter(([name, value]) => shows.format(name, value));
+  const first = blockFormats.find((name) => shown.some(([other, value]) => other === name && value !== null));
+  const kept = shown.filter(([name, value]) => value === null || name === first || !blockFormats.includes(name));
   return kept.length > 0 ? Object.fromEntries(kept) : undefined;
 }
 
@@ -27,7 +30,7 @@ function formats(attributes: AttributeMap | undefined, shows: Shows): AttributeM
 function changes(attributes: AttributeMap | undefined, shows: Shows): AttributeMap | undefined {
   if (!attributes) return undefined;
   const shown = Object.entries(attributes).map(([name, value]) => [name, shows.format(name, value) ? value : null]);
-  return formats(Object.fromEntries(shown) as AttributeMap, shows);
+  return Object.fromEntries(shown.filter(([name, value]) => shows.format(name as string, value))) as AttributeMap;
 }
 
 /** A delta of the content as one of the view. */
@@ -74,6 +77,28 @@ export function fromView(delta: Delta, shows: Shows, length: number): Delta {
     else if (op.delete) out.delete(take(op.delete));
   }
   return out.chop();
+}
+
+/**
+ * An edit of content that gives lines a block format takes away the others that they have: Quill does so in
+ * its view, and does not say it.
+ */
+export function oneBlockFormat(edit: Delta, content: Delta): Delta {
+  if (!edit.ops.some((op) => op.retain !== undefined && blockFormats.some((name) => op.attributes?.[name]))) return edit;
+  const out = new Delta();
+  let at = 0;
+  for (const op of edit.ops) {
+    const length = typeof op.retain === 'number' ? op.retain : (op.delete ?? 0);
+    const given = blockFormats.find((name) => op.retain !== undefined && op.attributes?.[name]);
+    if (!given) out.push(op);
+    else
+      for (const line of content.slice(at, at + length).ops) {
+        const others = blockFormats.filter((name) => name !== given && line.attributes?.[name] !== undefined);
+        out.retain(Op.length(line), { ...op.attributes, ...Object.fromEntries(others.map((name) => [name, null])) });
+      }
+    at += length;
+  }
+  return out;
 }
 
 /** Whether two contents of the view have the same text and embeds, and the same formats. */
