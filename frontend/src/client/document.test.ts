@@ -105,6 +105,21 @@ test('joins with the token as a subprotocol, and shows the content', async () =>
   expect(doc.state).toMatchObject({ connection: 'open', saved: 'saved', canWrite: true, role: 'write' });
 });
 
+test('an edit that reaches past the end ends there, and content is what is sent', async () => {
+  for (const [type, before, after, sent] of [
+    ['rich', 'hi\n', 'hi\nz\n', [{ retain: 2 }, { insert: '\nz' }]],
+    ['text', 'hi', 'hiz', [{ retain: 2 }, { insert: 'z' }]],
+  ] as const) {
+    const doc = join();
+    await rest();
+    wire().say({ ...hi, type, doc: [{ insert: before }] });
+    doc.edit(new Delta().retain(100).insert('z'));
+    await rest();
+    expect(doc.content.ops).toEqual([{ insert: after }]);
+    expect(wire().ops()[0]?.d).toEqual(sent);
+  }
+});
+
 test('stores an operation before it is sent, and is saved only when it came back', async () => {
   const storage = new MemoryStorage();
   const doc = join({ storage });

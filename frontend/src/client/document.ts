@@ -86,7 +86,8 @@ export class WeftDocument extends Emitter {
     const step = replica.edit(this.s, delta);
     this.s = step.state;
     this.content = apply(this.content, delta);
-    if (this.content.ops.some((op) => op.insert === undefined)) this.content = new Delta(this.content.filter((op) => op.insert !== undefined)); // it reached past the end
+    if (this.content.ops.some((op) => op.insert === undefined))
+      this.content = this.content.filter((op) => op.insert !== undefined).reduce((d, op) => d.push(op), new Delta()); // what reached past the end
     this.cursor = carry(this.cursor, delta, false);
     if (this.refusedSize) void this.startOver(true); // a smaller edit may fit
     this.changed(step.view);
