@@ -261,6 +261,14 @@ describe('a replica', () => {
     expect(replica.send(typed)).toBe(typed);
   });
 
+  test('lets go of an edit within a surrogate pair that somebody deletes', () => {
+    const within = replica.edit(at('a🙂b'), new Delta().retain(2).insert('x')).state;
+    expect(within.buffer).toBeNull();
+    const { state, view } = replica.receive(within, { c: 'other', seq: 1, u: 'u', d: [{ retain: 1 }, { delete: 2 }] });
+    expect([state.held, state.buffer]).toEqual([null, new Delta().retain(1).insert('x')]);
+    expect(apply(replica.view(within), view as Delta)).toEqual(replica.view(state));
+  });
+
   test('holds half a surrogate pair until the other half comes', () => {
     const half = replica.edit(at('a'), new Delta().insert('\ud83d')).state;
     expect([half.buffer, replica.isUnsaved(half)]).toEqual([null, true]);

@@ -111,7 +111,10 @@ export function receive(s: State, op: Committed): Step {
   else if (own) return { state: s, view: null, lost: true };
   else if (s.ghosts.some(([c, seq]) => c === op.c && seq === op.seq)) step = { state: disown(s, d), view: null };
   else step = rebase(s, d);
-  return { state: { ...step.state, content: apply(s.content, d), v: s.v + 1, last: [op.c, op.seq] }, view: step.view };
+  const state: State = { ...step.state, content: apply(s.content, d), v: s.v + 1, last: [op.c, op.seq] };
+  if (!state.held) return { state, view: step.view };
+  const whole = edit(state, new Delta()); // where the other half is gone, nothing has to wait for it
+  return { state: whole.state, view: join(step.view, whole.view) };
 }
 
 /** The operation in flight came back. Where it differs, the difference is like a remote operation. */
