@@ -37,7 +37,8 @@ type Config struct {
 // DefaultLimits suit a team.
 var DefaultLimits = protocol.Limits{Message: 1 << 20, Document: 4 << 20, Attributes: 4 << 10, OpsPerS: 100, Presence: 2 << 10, Components: ot.MaxComponents}
 
-// DefaultUnreadBytes is what a node holds at most of what its clients have not read; one document has a quarter of it.
+// DefaultUnreadBytes bounds welcomes that are not read yet, of which one document has a quarter; HTTP calls and long messages
+// that are still coming have as much each.
 const DefaultUnreadBytes = 256 << 20
 
 // Hub serves documents on one node. Its methods may be called from any goroutine.

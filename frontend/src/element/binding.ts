@@ -196,10 +196,8 @@ export class Binding {
   private moved(range: { index: number; length: number } | null): void {
     if (!range) return this.doc.setCursor(null);
     const most = this.doc.content.length();
-    const [from, to] = [range.index, range.index + range.length].map((index) => Math.min(this.held ? this.held.transformPosition(index) : index, most)) as [
-      number,
-      number,
-    ];
-    this.doc.setCursor({ index: from, length: to - from });
+    const place = (index: number) => Math.min(this.held?.transformPosition(index) ?? index, most);
+    const from = place(range.index);
+    this.doc.setCursor({ index: from, length: place(range.index + range.length) - from });
   }
 }
