@@ -134,9 +134,12 @@ func (c *raw) answers(want string) string {
 	}
 }
 
-// answer is the next thing that the server says, in a word or two.
+// answer is the next thing that the server says, in a word or two. Its pings are answered.
 func (c *raw) answer() string {
 	op, payload, err := c.read()
+	for ; err == nil && op == ping; op, payload, err = c.read() {
+		c.write(frame{first: fin | pong, payload: payload})
+	}
 	switch {
 	case errors.Is(err, io.EOF):
 		return "end"

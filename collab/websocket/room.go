@@ -18,7 +18,8 @@ const (
 var errCrowded = errors.New("too many long messages are coming at a time")
 
 // room is the memory that long messages may take while they come, on all connections of a node.
-// A message has its place from the header that makes it long until it is whole.
+// A message has its place from the header that makes it long until it is whole. It never waits
+// for more than it has: what waits in front of it might wait for its end.
 type room struct {
 	bytes   *semaphore.Weighted
 	message int64 // the most that one takes
@@ -37,24 +38,22 @@ type place struct {
 	until time.Time
 }
 
-// grow notes that so many bytes more of the message are to come, and waits for room for them.
-func (p *place) grow(length uint64) error {
-	if p.size += length; p.room == nil || p.size <= longMessage {
+// grow notes that so many bytes more of the message are to come, the last ones or not, and
+// waits for room once it is long.
+func (p *place) grow(length uint64, last bool) error {
+	if p.size += length; p.room == nil || p.size <= longMessage || p.held > 0 {
 		return nil
 	}
 	want := p.message // more than that is refused anyway
-	if p.size < uint64(want) {
+	if last && p.size < uint64(want) {
 		want = int64(p.size)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), roomWait)
 	defer cancel()
-	if p.bytes.Acquire(ctx, want-p.held) != nil {
+	if p.bytes.Acquire(ctx, want) != nil {
 		return errCrowded
 	}
-	if p.held == 0 {
-		p.until = time.Now().Add(longWait)
-	}
-	p.held = want
+	p.held, p.until = want, time.Now().Add(longWait)
 	return nil
 }
 

@@ -103,6 +103,25 @@ func TestLongMessagesThatAreComingShareABound(t *testing.T) {
 	})
 }
 
+// The end of a message is not kept waiting by one that waits for just this end.
+func TestTheEndOfALongMessageFindsRoom(t *testing.T) {
+	const size, part = 200 << 10, 100 << 10
+	synctest.Test(t, func(t *testing.T) {
+		r := newRoom(size+part/2, size)
+		first, second := send(r), send(r)
+		defer first.Close()
+		defer second.Close()
+		_, _ = first.Write(half(0x01, part, part))
+		go func() { _, _ = second.Write(half(0x81, size, 1000)) }()
+		synctest.Wait()
+		go func() { _, _ = first.Write(half(0x80, part, part)) }()
+		synctest.Wait()
+		if first.got.Load() < 2*part || second.got.Load() == 0 {
+			t.Errorf("%d and %d bytes are taken: %v, %v", first.got.Load(), second.got.Load(), first.ends(), second.ends())
+		}
+	})
+}
+
 func TestALongMessageThatIsTooLargeTakesTheRoomOfTheLargest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRoom(1<<20, 100<<10)

@@ -108,7 +108,7 @@ func (s *strict) judge() error {
 	case op == opClose && length == 1:
 		return violation("a close frame has a code of two bytes, or no payload")
 	case op < opControl:
-		return s.place.grow(length)
+		return s.place.grow(length, last)
 	}
 	return nil
 }
