@@ -76,6 +76,7 @@ type document struct {
 	unread   int                // bytes of welcomes, and of what else one session alone was sent, that are not written yet
 	replaced []*session         // end when what is pending of them has come back
 	remote   map[string]*peer   // sessions of other nodes
+	latest   int64              // the newest "since" of all sessions, here and heard of
 	tellAt   time.Time          // when owed presence is sent; zero: none owed
 	announce time.Time          // when other nodes are told all of this node's sessions
 	moved    map[string]bool    // local sessions whose presence other nodes do not have

@@ -34,7 +34,8 @@ func (d *document) join(ev evJoin) {
 			d.replace(other)
 		}
 	}
-	s.since = d.now
+	d.latest = max(d.latest+1, d.now.UnixMicro())
+	s.since = d.latest
 	d.sessions[s.id] = s
 	d.list = append(d.list, s)
 	d.wake(s.ident.Expires)

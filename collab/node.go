@@ -19,7 +19,7 @@ type nodeSession struct {
 	Session string `json:"session"`
 	Client  string `json:"client"`
 	User    string `json:"user"`
-	Since   int64  `json:"since"` // in microseconds
+	Since   int64  `json:"since"` // microseconds, see session
 }
 
 func whoMessage() []byte     { return encodeNode(nodeMessage{T: "who"}) }
@@ -28,7 +28,7 @@ func deletedMessage() []byte { return encodeNode(nodeMessage{T: "deleted"}) }
 func joinMessage(sessions ...*session) []byte {
 	m := nodeMessage{T: "join"}
 	for _, s := range sessions {
-		m.Sessions = append(m.Sessions, nodeSession{Session: s.id, Client: s.client, User: s.ident.User, Since: s.since.UnixMicro()})
+		m.Sessions = append(m.Sessions, nodeSession{Session: s.id, Client: s.client, User: s.ident.User, Since: s.since})
 	}
 	return encodeNode(m)
 }
@@ -77,11 +77,13 @@ func (d *document) bus(msg []byte) {
 	}
 }
 
-// joined ends this node's session of a client that has a newer one elsewhere.
+// joined ends this node's session of a client that has a newer one elsewhere. Clocks of nodes
+// may differ: who comes to a node is newer than all that it has heard of.
 func (d *document) joined(theirs nodeSession) {
+	d.latest = max(d.latest, theirs.Since)
 	for _, s := range d.everyone() {
 		// A late message of an older session must not end a newer one.
-		newer := s.since.UnixMicro() < theirs.Since || s.since.UnixMicro() == theirs.Since && s.id < theirs.Session
+		newer := s.since < theirs.Since || s.since == theirs.Since && s.id < theirs.Session
 		if newer && s.client == theirs.Client && s.ident.User == theirs.User && s.id != theirs.Session && !s.replaced {
 			d.replace(s)
 		}

@@ -15,12 +15,12 @@ type session struct {
 	role   Role
 	conn   Conn
 
-	joined   bool      // it has its welcome
-	ended    bool      // nothing is sent to it any more
-	replaced bool      // a newer session has its client id: nothing more is taken from it
-	since    time.Time // when it came
-	v        int64     // the version up to which it has been sent everything
-	named    int64     // the highest version that it has named in an operation
+	joined   bool  // it has its welcome
+	ended    bool  // nothing is sent to it any more
+	replaced bool  // a newer session has its client id: nothing more is taken from it
+	since    int64 // microseconds: when it came, and later than every session that its node had heard of
+	v        int64 // the version up to which it has been sent everything
+	named    int64 // the highest version that it has named in an operation
 	peer     *peer
 	reading  bool                // a part of the log is being read for it
 	held     []event             // messages behind one that waits for the store

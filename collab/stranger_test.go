@@ -26,7 +26,7 @@ func TestAStrangerWithTheSameClientIDReplacesNobody(t *testing.T) {
 	ada := s.join("c", Write, s.now.Add(time.Hour), protocol.Hello{})
 	s.now = s.now.Add(time.Second)
 	bob := s.stranger("c")
-	s.step(evBus{joinMessage(&session{id: "elsewhere", client: "c", ident: Identity{User: "carol"}, since: s.now.Add(time.Second)})})
+	s.step(evBus{joinMessage(&session{id: "elsewhere", client: "c", ident: Identity{User: "carol"}, since: s.now.Add(time.Second).UnixMicro()})})
 	s.answer()
 	s.op(ada, 0, 1, "x")
 	s.answer()
@@ -56,5 +56,25 @@ func TestAStrangersOperationIsNoCopyOfOneThatIsPending(t *testing.T) {
 		if row, _ := s.store.Client(t.Context(), simDoc, "c"); row.User != "ada" || row.Seq != 1 || s.ended[ada] != "" {
 			t.Errorf("seq %d: the client's row is %+v, and its session was told %q", seq, row, s.ended[ada])
 		}
+	}
+}
+
+// The clock of the other node is ahead: what this node has heard of is older than who comes now.
+func TestASessionIsNewerThanThoseItsNodeHasHeardOf(t *testing.T) {
+	s := newStage(t, bornStore(t))
+	s.answer()
+	elsewhere := joinMessage(&session{id: "elsewhere", client: "c", ident: Identity{User: "ada"}, since: s.now.Add(time.Hour).UnixMicro()})
+	s.step(evBus{elsewhere})
+	ada := s.join("c", Write, s.now.Add(time.Hour), protocol.Hello{})
+	s.answer()
+	s.step(evBus{elsewhere})
+	s.answer()
+	if s.ended[ada] != "" {
+		t.Errorf("the newer session was told %q", s.ended[ada])
+	}
+	s.step(evBus{joinMessage(&session{id: "next", client: "c", ident: Identity{User: "ada"}, since: ada.since + 1})})
+	s.answer()
+	if s.ended[ada] != string(protocol.Replaced) {
+		t.Errorf("the older session was told %q", s.ended[ada])
 	}
 }
