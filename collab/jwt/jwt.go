@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/MicahParks/keyfunc/v3"
+	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/weft-collab/weft/collab"
@@ -152,6 +153,21 @@ type claims struct {
 type grants struct {
 	Docs  map[string]any `json:"docs,omitempty"`
 	Admin bool           `json:"admin,omitempty"`
+}
+
+// UnmarshalJSON reads claims strictly: names once and in their own case, whole characters, and dates that
+// are numbers, where golang-jwt takes text too.
+func (c *claims) UnmarshalJSON(data []byte) error {
+	var dates struct {
+		Expires   float64 `json:"exp"`
+		NotBefore float64 `json:"nbf"`
+		IssuedAt  float64 `json:"iat"`
+	}
+	if err := json.Unmarshal(data, &dates); err != nil {
+		return err
+	}
+	type plain claims // without this method
+	return json.Unmarshal(data, (*plain)(c))
 }
 
 // Verify holds a token against the key and the clock. Its errors say nothing of the token's content.

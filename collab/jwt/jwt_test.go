@@ -17,6 +17,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,18 @@ func with(changes gojwt.MapClaims) gojwt.MapClaims {
 	return c
 }
 
+// raw signs a payload as it stands there.
+func raw(t *testing.T, payload string) string {
+	t.Helper()
+	b64 := base64.RawURLEncoding.EncodeToString
+	signed := b64([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + b64([]byte(payload))
+	mac, err := gojwt.SigningMethodHS256.Sign(signed, []byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed + "." + b64(mac)
+}
+
 func TestAGoodTokenSaysWhoAndWhat(t *testing.T) {
 	v := verifier(t, jwt.Config{Secret: secret, Issuer: "app", Audience: "weft"})
 	id, err := v.Verify(t.Context(), sign(t, gojwt.SigningMethodHS256, []byte(secret), with(gojwt.MapClaims{
@@ -115,6 +128,13 @@ func TestATokenThatIsNotGoodIsRefused(t *testing.T) {
 		"expired":                hs(with(gojwt.MapClaims{"exp": now.Add(-time.Second).Unix()})),
 		"no exp":                 hs(with(gojwt.MapClaims{"exp": nil})),
 		"exp as text":            hs(with(gojwt.MapClaims{"exp": "tomorrow"})),
+		"exp as digits in text":  hs(with(gojwt.MapClaims{"exp": strconv.FormatInt(now.Add(time.Hour).Unix(), 10)})),
+		"nbf as digits in text":  hs(with(gojwt.MapClaims{"nbf": strconv.FormatInt(now.Unix(), 10)})),
+		"iat as digits in text":  hs(with(gojwt.MapClaims{"iat": strconv.FormatInt(now.Unix(), 10)})),
+		"exp in another case":    hs(with(gojwt.MapClaims{"exp": nil, "EXP": now.Add(time.Hour).Unix()})),
+		"sub in another case":    hs(with(gojwt.MapClaims{"sub": nil, "Sub": "ada"})),
+		"a claim twice":          raw(t, `{"sub":"ada","iss":"app","aud":"weft","exp":4102444800,"exp":4102444801}`),
+		"half a pair in sub":     raw(t, `{"sub":"\ud83d","iss":"app","aud":"weft","exp":4102444800}`),
 		"not yet valid":          hs(with(gojwt.MapClaims{"nbf": now.Add(31 * time.Second).Unix()})),
 		"issued in the future":   hs(with(gojwt.MapClaims{"iat": now.Add(31 * time.Second).Unix()})),
 		"no sub":                 hs(with(gojwt.MapClaims{"sub": nil})),
@@ -141,11 +161,13 @@ func TestATokenThatIsNotGoodIsRefused(t *testing.T) {
 		}
 	}
 	for name, changes := range map[string]gojwt.MapClaims{
-		"nbf within the leeway": {"nbf": now.Add(29 * time.Second).Unix()},
-		"iat within the leeway": {"iat": now.Add(29 * time.Second).Unix()},
-		"one of two audiences":  {"aud": []string{"other", "weft"}},
-		"no grants":             {"weft": nil},
-		"exp in a second":       {"exp": now.Add(time.Second).Unix()},
+		"nbf within the leeway":        {"nbf": now.Add(29 * time.Second).Unix()},
+		"iat within the leeway":        {"iat": now.Add(29 * time.Second).Unix()},
+		"one of two audiences":         {"aud": []string{"other", "weft"}},
+		"no grants":                    {"weft": nil},
+		"exp in a second":              {"exp": now.Add(time.Second).Unix()},
+		"exp with a fraction":          {"exp": float64(now.Unix()) + 1.5},
+		"claims that it does not know": {"Exp": "x", "SUB": 7, "app": map[string]any{"deep": []any{nil}}},
 	} {
 		if _, err := v.Verify(t.Context(), hs(with(changes))); err != nil {
 			t.Errorf("%s: %v", name, err)
