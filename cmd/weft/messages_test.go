@@ -263,6 +263,7 @@ func TestDeltasThatAreTakenComeBackAsTheyWereSent(t *testing.T) {
 func TestATokenThatRunsOutEndsTheSessionUnlessANewerOneCame(t *testing.T) {
 	s := startServer(t, nil)
 	short := func() string { return token(t, "ada", 2*time.Second, "*=write") }
+	silent := s.dial("doc", short())
 	ends, _ := s.open("doc", short(), newClient())
 	goesOn, _ := s.open("doc", short(), newClient())
 	goesOn.send(`{"t":"token","token":"` + token(t, "ada", time.Hour, "*=read") + `"}`)
@@ -270,6 +271,7 @@ func TestATokenThatRunsOutEndsTheSessionUnlessANewerOneCame(t *testing.T) {
 		t.Errorf("role is %v", m)
 	}
 	ends.awaitClose("token_expired", 4401)
+	silent.awaitClose("token_expired", 4401) // though it has said no hello
 	goesOn.send(`{"t":"op","v":0,"seq":1,"d":[{"insert":"x"}]}`)
 	if m := goesOn.await("error"); m["code"] != "forbidden" || m["seq"] != 1.0 {
 		t.Errorf("the error is %v", m)
@@ -339,5 +341,18 @@ func TestAnOperationHasAtMostItsComponents(t *testing.T) {
 		t.Errorf("it is answered with %v", e)
 	}
 	ws.send(`{"t":"op","v":1,"seq":1,"d":[{"retain":1},{"insert":"x"},{"delete":1}]}`)
+	ws.await("ops")
+
+	many := "[" + strings.Repeat(`{"insert":"x"},{"retain":1},`, 5000) + `{"insert":"x"}]`
+	s = startServer(t, nil)
+	ws, welcome = s.open(s.create("text", `[{"insert":"`+strings.Repeat("a", 5000)+`"}]`), good, newClient())
+	if most := welcome["limits"].(map[string]any)["components"].(float64); most != 10_000 {
+		t.Fatalf("the limit is %v", most)
+	}
+	ws.send(`{"t":"op","v":1,"seq":1,"d":` + many + `}`)
+	if e := ws.await("error"); e["code"] != "too_large" || e["seq"] != 1.0 {
+		t.Errorf("one more than the most that there can be is answered with %v", e)
+	}
+	ws.send(`{"t":"op","v":1,"seq":1,"d":[{"retain":1},{"insert":"x"}]}`)
 	ws.await("ops")
 }

@@ -3,6 +3,7 @@ package protocol
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -219,10 +220,20 @@ func (f *fields) op(limits Limits) (Op, error) {
 func (m *Op) setDelta(raw []byte, limits Limits) error {
 	d, err := ot.Decode(raw)
 	if err != nil {
-		return &Error{Code: BadOp, Msg: err.Error(), Seq: m.Seq}
+		return &Error{Code: notTaken(err), Msg: err.Error(), Seq: m.Seq}
 	}
 	m.Delta = d
 	return m.fits(limits)
+}
+
+// notTaken is the code of an error of ot.Decode: a delta of too many components is as much too large
+// as one beyond a lower limit.
+func notTaken(err error) Code {
+	var wrong *ot.Error
+	if errors.As(err, &wrong) && wrong.Component == ot.MaxComponents {
+		return TooLarge
+	}
+	return BadOp
 }
 
 // fits reports what of the operation is larger than the limits allow.
@@ -321,7 +332,7 @@ func DecodeDoc(body []byte, limits Limits) (id string, typ ot.Type, content ot.D
 	}
 	if given("content") {
 		if content, err = ot.Decode(f.value("content")); err != nil {
-			return "", "", nil, &Error{Code: BadOp, Msg: err.Error()}
+			return "", "", nil, &Error{Code: notTaken(err), Msg: err.Error()}
 		}
 		made := Op{Delta: content}
 		if err := made.fits(limits); err != nil {

@@ -56,9 +56,11 @@ func (c *conn) connected(s *melody.Session) {
 	if c.echo != nil {
 		return
 	}
-	c.late = time.AfterFunc(helloWait, func() {
-		c.refuse(&protocol.Error{Code: protocol.BadMessage, Msg: "no hello within 10 s"})
-	})
+	most, e := helloWait, &protocol.Error{Code: protocol.BadMessage, Msg: "no hello within 10 s"}
+	if left := time.Until(c.id.Expires); left < most {
+		most, e = left, &protocol.Error{Code: protocol.TokenExpired, Msg: "the token has expired; come back with a new one"}
+	}
+	c.late = time.AfterFunc(most, func() { c.refuse(e) })
 }
 
 // Send queues a frame. The engine never has more in the queue than its window, and
