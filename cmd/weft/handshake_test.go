@@ -140,6 +140,18 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
+// RFC 6455, 4.4: a client of another version is told which one the server speaks.
+func TestAClientOfAnotherVersionIsToldTheServers(t *testing.T) {
+	s := startServer(t, nil)
+	for _, version := range []string{"8", "14", "13, 8"} {
+		r, problem := s.do(s.upgrade("doc", func(h http.Header) { h.Set("Sec-WebSocket-Version", version) }))
+		asProblem(t, "version "+version, r, problem, http.StatusBadRequest, "bad_message")
+		if got := r.Header.Get("Sec-WebSocket-Version"); got != "13" {
+			t.Errorf("version %s is told %q", version, got)
+		}
+	}
+}
+
 func TestATokenInTheQueryIsTakenOnlyWhereThatIsTurnedOn(t *testing.T) {
 	for _, on := range []bool{false, true} {
 		s := startServer(t, func(c *config) { c.tokenInQuery = on })
@@ -175,6 +187,12 @@ func TestAUserWithTooManyConnectionsIsToldWhenToComeAgain(t *testing.T) {
 	if r, problem := again(); r.StatusCode != http.StatusTooManyRequests || r.Header.Get("Retry-After") == "" || problem["code"] != "rate_limited" {
 		t.Errorf("%d %v %v", r.StatusCode, r.Header, problem)
 	}
+	if r, _ := s.call("HEAD", "/v1/docs/one", ada, ""); r.StatusCode != http.StatusTooManyRequests || r.Header.Get("Retry-After") == "" {
+		t.Errorf("HEAD is answered with %d %v", r.StatusCode, r.Header)
+	}
+	if r, _ := s.call("HEAD", "/v1/docs/one", bob, ""); r.StatusCode != http.StatusOK {
+		t.Errorf("HEAD of another user is answered with %d", r.StatusCode)
+	}
 	first.Close()
 	for { // it is counted until its end was seen
 		response, _ := again()
@@ -197,9 +215,8 @@ func TestADrainingNodeTakesNobodyAndSaysWhen(t *testing.T) {
 	for _, path := range []string{"/readyz", "/v1/docs/two/ws"} {
 		request := s.upgrade("two", func(h http.Header) { h.Set("Authorization", "Bearer "+good) })
 		request.URL.Path = path
-		if r, m := s.do(request); r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
-			t.Errorf("%s: %d %v", path, r.StatusCode, m)
-		}
+		r, m := s.do(request)
+		asProblem(t, path, r, m, http.StatusServiceUnavailable, "unavailable")
 	}
 }
 
@@ -252,6 +269,11 @@ func TestAllowedPagesMayReadEveryAnswer(t *testing.T) {
 			!strings.Contains(strings.ToLower(h.Get("Access-Control-Allow-Headers")), "authorization") || h.Get("Access-Control-Allow-Methods") != method {
 			t.Errorf("%s: the preflight is answered with %d %v", method, r.StatusCode, h)
 		}
+	}
+	request, _ := http.NewRequest(http.MethodPut, s.URL+"/v1/docs/x", nil) // a method that there is not
+	request.Header.Set("Origin", "https://app.example.com")
+	if r, _ := s.do(request); r.StatusCode != http.StatusMethodNotAllowed || r.Header.Get("Access-Control-Allow-Origin") != "https://app.example.com" {
+		t.Errorf("PUT is answered with %d %v", r.StatusCode, r.Header)
 	}
 	for origin, allowed := range map[string]string{"https://app.example.com": "https://app.example.com", "https://evil.example": ""} {
 		for _, path := range []string{"/v1/docs/x", "/v1/nothing", "/v1/docs/-"} {

@@ -23,7 +23,7 @@ const (
 	Slow         Code = "slow"
 	Unavailable  Code = "unavailable"
 	NotFound     Code = "not_found" // HTTP alone
-	Draining     Code = "draining"  // bye and HTTP alone
+	Draining     Code = "draining"  // bye alone
 	Exists       Code = "exists"    // HTTP alone
 	Gone         Code = "gone"      // HTTP alone: the history was folded away
 )

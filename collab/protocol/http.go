@@ -14,8 +14,12 @@ type Problem struct {
 	Detail string // what was wrong, and what to do
 }
 
-// Append appends the problem as JSON, application/problem+json.
+// Append appends the problem as JSON, application/problem+json. Over HTTP a node that drains is one
+// more that is unavailable.
 func (p Problem) Append(dst []byte) []byte {
+	if p.Code == Draining {
+		p.Code = Unavailable
+	}
 	dst = appendText(dst, `{"type":"about:blank","title":`, http.StatusText(p.Status))
 	dst = appendInt(dst, `,"status":`, int64(p.Status))
 	dst = appendText(dst, `,"detail":`, p.Detail)

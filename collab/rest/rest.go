@@ -75,7 +75,9 @@ func (a *api) cors(next http.Handler) http.Handler {
 		AllowOriginVaryRequestFunc: func(r *http.Request, origin string) (bool, []string) {
 			return protocol.OriginAllowed(a.Origins, origin, r.Host), nil // Vary: Origin is told in any case
 		},
-		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete},
+		AllowedMethods: []string{ // PUT and PATCH so that a page can read that there are none
+			http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodPut, http.MethodPatch,
+		},
 		AllowedHeaders: []string{"Authorization", "Content-Type"},
 		ExposedHeaders: []string{"ETag", "Retry-After"},
 		MaxAge:         600,

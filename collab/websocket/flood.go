@@ -62,6 +62,13 @@ func (c *crowd) enter(user string, most int) bool {
 	return true
 }
 
+// full reports whether the user has most.
+func (c *crowd) full(user string, most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return most > 0 && c.count[user] >= most
+}
+
 func (c *crowd) leave(user string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

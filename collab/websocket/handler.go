@@ -149,10 +149,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := newConn(h, v)
-	if !h.users.enter(v.id.User, h.config.MaxPerUser) {
-		problem := refuse(http.StatusTooManyRequests, protocol.RateLimited, "this user has as many connections as one may have; close some")
-		problem.retryMS = handshakeCost
-		problem.write(w)
+	if !h.users.enter(v.id.User, h.config.MaxPerUser) { // the last place was taken since the check
+		crowded(userCrowded).write(w)
 		return
 	}
 	if !h.take(w, r, c, subprotocol) {

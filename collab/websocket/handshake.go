@@ -15,6 +15,7 @@ import (
 
 const (
 	subprotocol   = "weft.v1"
+	version       = "13"
 	bearerPrefix  = "weft.bearer."
 	tokenInQuery  = "token"
 	handshakeCost = 1000 // milliseconds after which one that was turned away may come again
@@ -31,12 +32,16 @@ type visit struct {
 type refusal struct {
 	protocol.Problem
 	retryMS int64
+	version string // of RFC 6455's protocol, where the client speaks another
 }
 
 func (r *refusal) write(w http.ResponseWriter) {
 	r.Header(w.Header(), r.retryMS)
 	if r.Status == http.StatusUpgradeRequired {
 		w.Header().Set("Upgrade", "websocket")
+	}
+	if r.version != "" {
+		w.Header().Set("Sec-WebSocket-Version", r.version)
 	}
 	w.WriteHeader(r.Status)
 	_, _ = w.Write(r.Append(nil))
@@ -46,6 +51,15 @@ func refuse(status int, code protocol.Code, detail string) *refusal {
 	return &refusal{Problem: protocol.Problem{Status: status, Code: code, Detail: detail}}
 }
 
+const userCrowded = "this user has as many connections as one may have; close some"
+
+// crowded is the answer where there are too many connections.
+func crowded(detail string) *refusal {
+	r := refuse(http.StatusTooManyRequests, protocol.RateLimited, detail)
+	r.retryMS = handshakeCost
+	return r
+}
+
 // check makes the checks of the handshake, in the order of the protocol: for an
 // upgrade all of them, for HEAD those that have to do with neither WebSocket nor subprotocol.
 func (h *Handler) check(r *http.Request, upgrade bool) (visit, *refusal) {
@@ -53,7 +67,11 @@ func (h *Handler) check(r *http.Request, upgrade bool) (visit, *refusal) {
 	offered := offers(r)
 	switch {
 	case upgrade && !IsUpgrade(r):
-		return v, refuse(http.StatusBadRequest, protocol.BadMessage, "this is the address of a WebSocket (RFC 6455, version 13, over HTTP/1.1); the request is none")
+		no := refuse(http.StatusBadRequest, protocol.BadMessage, "this is the address of a WebSocket (RFC 6455, version 13, over HTTP/1.1); the request is none")
+		if websocket.IsWebSocketUpgrade(r) && r.Header.Get("Sec-WebSocket-Version") != version {
+			no.version = version
+		}
+		return v, no
 	case !protocol.ValidDoc(v.doc):
 		return v, refuse(http.StatusBadRequest, protocol.BadMessage, "a document's id has 1 to 128 characters A-Z a-z 0-9 . _ ~ : -, the first a letter or digit")
 	}
@@ -83,8 +101,10 @@ func (h *Handler) check(r *http.Request, upgrade bool) (visit, *refusal) {
 		return v, refuse(http.StatusUpgradeRequired, "", "offer the subprotocol "+subprotocol)
 	}
 	if most := h.config.MaxConnections; last == nil && most > 0 && h.connections.Load() >= int64(most) {
-		last = refuse(http.StatusTooManyRequests, protocol.RateLimited, "this node has as many connections as it allows; come again")
-		last.retryMS = handshakeCost
+		last = crowded("this node has as many connections as it allows; come again")
+	}
+	if last == nil && h.users.full(v.id.User, h.config.MaxPerUser) {
+		last = crowded(userCrowded)
 	}
 	return v, last
 }
@@ -93,7 +113,7 @@ func (h *Handler) check(r *http.Request, upgrade bool) (visit, *refusal) {
 func IsUpgrade(r *http.Request) bool {
 	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
 	return err == nil && len(key) == 16 && r.Method == http.MethodGet && r.ProtoMajor == 1 &&
-		websocket.IsWebSocketUpgrade(r) && r.Header.Get("Sec-WebSocket-Version") == "13"
+		websocket.IsWebSocketUpgrade(r) && r.Header.Get("Sec-WebSocket-Version") == version
 }
 
 // token takes the first of the places where a token may be.
