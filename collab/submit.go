@@ -116,7 +116,7 @@ func (d *document) row(ev evRow) {
 			c.again = true
 			d.do(effRow{c})
 		default:
-			d.answer(c, 0, &protocol.Error{Code: protocol.BadSeq, Seq: c.op.Seq, Msg: "that operation is stored, but the log no longer says at which version"})
+			d.answer(c, 0, &protocol.Error{Code: protocol.Gone, Seq: c.op.Seq, Msg: "that operation is stored, but the log no longer says at which version"})
 		}
 		return
 	}

@@ -271,3 +271,32 @@ func TestAPurgeLeavesALineAndNothingElse(t *testing.T) {
 		t.Errorf("a backup holds what was purged, or not even its id (%v)", err)
 	}
 }
+
+// Of a client's operations before its last, the log alone says which version each made.
+func TestAnOperationSentAgainAfterItWasFoldedAwayIsGone(t *testing.T) {
+	s := startServer(t, nil)
+	good := token(t, "ada", time.Hour, "*=write")
+	doc, client := s.create("text", `[]`), newClient()
+	post := func(seq int) (*http.Response, map[string]any) {
+		t.Helper()
+		return s.call("POST", "/v1/docs/"+doc+"/ops", good, fmt.Sprintf(`{"client":%q,"seq":%d,"d":[{"insert":"x"}]}`, client, seq))
+	}
+	for seq := 1; seq <= 3; seq++ {
+		if r, got := post(seq); r.StatusCode != http.StatusOK {
+			t.Fatal(got)
+		}
+	}
+	if gone, err := collab.Fold(t.Context(), s.node.store, doc, time.Now().Add(time.Minute), nil); err != nil || gone != 2 {
+		t.Fatalf("%d operations were folded away, and %v", gone, err)
+	}
+	for range 2 {
+		r, got := post(1)
+		asProblem(t, "one that was folded away", r, got, 410, "gone")
+		if r, got := post(3); r.StatusCode != http.StatusOK || got["v"] != 3.0 {
+			t.Errorf("the last one, sent again: %d %v", r.StatusCode, got)
+		}
+	}
+	if _, got := s.call("GET", "/v1/docs/"+doc+"?format=text", good, ""); got["text"] != "xxx" {
+		t.Errorf("the text is %q", got["text"])
+	}
+}
