@@ -230,7 +230,7 @@ export class Connection {
     } catch {
       return this.again();
     }
-    if (m.t === 'error' || m.t === 'bye') this.failure = m;
+    this.failure = m.t === 'error' || m.t === 'bye' ? m : null; // one after which something comes ended nothing
     if (m.t === 'welcome') this.welcomed = true;
     this.watch();
     if (m.t === 'welcome') this.o.status('open');

@@ -455,6 +455,29 @@ test('4400 with nothing in flight comes again, ever later, and what is typed mea
   expect(doc.state.unsentText).toBeUndefined();
 });
 
+test('an error that the session outlived says nothing of how it ended', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0);
+  const doc = join();
+  await rest();
+  wire().say(hi);
+  doc.edit(new Delta().insert('one '));
+  await rest();
+  wire().say({ t: 'error', code: 'rate_limited', msg: 'slower', seq: 1, retry_ms: 10 });
+  await vi.advanceTimersByTimeAsync(10);
+  wire().say({ t: 'ops', v: 1, ops: [{ c: wire().sent[0]?.client, seq: 1, u: 'ada', d: [{ insert: 'one ' }] }] });
+  doc.edit(new Delta().insert('two '));
+  await rest();
+  wire().onclose?.({ code: 1009, reason: '' }); // what was sent last is too large, and there is no error that says so
+  await vi.advanceTimersByTimeAsync(999);
+  expect(Wire.all).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(1);
+  wire().say({ ...hi, v: 2, doc: [{ insert: 'one hi\n' }] });
+  await rest();
+  expect(wire().sent[0]?.client).not.toBe(Wire.all[0]?.sent[0]?.client); // it started over
+  expect(wire().ops()).toEqual([]); // set on top anew it would be the same bytes
+  expect(doc.state.unsentText).toBe('two ');
+});
+
 test('the back-off grows over connections that are welcomed and then refused', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(1);
   join();
