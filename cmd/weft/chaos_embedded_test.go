@@ -47,7 +47,7 @@ func (e *embedded) endure(rounds int, fault func(round int)) {
 	defer stop()
 	var work sync.WaitGroup
 	for range chaosClients {
-		h.open(ctx, t, "writer", []string{e.node.url})
+		h.open(ctx, t, "writer", e.node.url)
 	}
 	defer h.close()
 	for i, p := range h.clients {

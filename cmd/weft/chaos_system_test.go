@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/weft-collab/weft/cmd/weft/internal/faultproxy"
 	"github.com/weft-collab/weft/collab"
 	"github.com/weft-collab/weft/collab/redis/redistest"
@@ -155,7 +153,7 @@ func (c scenario) leg(t *testing.T, s *system, rounds int, sum *tally) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rounds)*time.Minute+5*time.Minute)
 	defer cancel()
 	for i := range chaosClients {
-		h.open(ctx, t, fmt.Sprint("writer", i), s.servers(i))
+		h.open(ctx, t, fmt.Sprint("writer", i), s.servers(i)...)
 	}
 	defer h.close()
 	writing, stop := context.WithCancel(ctx)
@@ -203,27 +201,12 @@ func (s *system) logs(t *testing.T) {
 	}
 }
 
-// quiet waits until every node holds what it did when it had just started, and Redis has no
-// subscription left but each node's to the channel that shows that its link is up.
+// quiet waits until every node holds what it did when it had just started, and Redis no
+// subscription of a document.
 func (s *system) quiet(ctx context.Context, t *testing.T) {
 	t.Helper()
 	for i, n := range s.nodes {
 		comesToRest(ctx, t, n, s.calm[i], s.backs[i].Addr(), s.sides[i].Addr())
 	}
-	server := redis.NewClient(&redis.Options{Addr: s.redis.Addr()})
-	defer server.Close()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		channels, err := server.PubSubChannels(ctx, "*").Result()
-		if err == nil && slices.Equal(channels, []string{"weft:doc:"}) {
-			return
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			t.Errorf("Redis has subscriptions to %q (%v)", channels, err)
-			return
-		}
-	}
+	subscriptionsEnd(ctx, t, s.redis.Addr())
 }
