@@ -117,7 +117,7 @@ func (h *history) follow(p *scribe, id string, version int64) {
 
 // queued is how many operations a client has wait one by one. Only what it writes beyond them,
 // as it does while nothing is stored, is composed.
-const queued = 8
+const queued = 3
 
 // edit has a client write a mark of its own, and an operation of its own while the client
 // is not too far ahead: somewhere, or at the end where place is negative.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weft-collab/weft/collab"
 	"github.com/weft-collab/weft/collab/protocol"
@@ -220,4 +222,23 @@ func TestANodeThatHoldsSomethingIsNotAtRest(t *testing.T) {
 	}
 	h.close()
 	comesToRest(t.Context(), t, node, before, dir)
+}
+
+// A fault of a link that carries nothing meanwhile shows nothing, and is an error.
+func TestAFaultThatNobodyMeetsIsAnError(t *testing.T) {
+	before := patience
+	defer func() { patience = before }()
+	patience = 50 * time.Millisecond
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for mode := range counts {
+		v := &verdict{TB: t}
+		fail(v, mode, 0, proxy(t, silent.Addr().String()))
+		if found := strings.Join(v.found, "\n"); !strings.Contains(found, "nobody met the fault") {
+			t.Errorf("mode %d: found %q", mode, found)
+		}
+	}
 }
