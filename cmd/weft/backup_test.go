@@ -14,7 +14,6 @@ import (
 	"github.com/weft-collab/weft/collab"
 	"github.com/weft-collab/weft/collab/client"
 	"github.com/weft-collab/weft/collab/protocol"
-	"github.com/weft-collab/weft/ot"
 	"github.com/weft-collab/weft/persistence/postgres"
 	"github.com/weft-collab/weft/persistence/postgres/postgrestest"
 	"github.com/weft-collab/weft/persistence/sqlite"
@@ -40,14 +39,19 @@ func keptEmbedded(t *testing.T) kept {
 			recipe(t, "restore", env[0], backup)
 			return env
 		},
-		open: func(t *testing.T, _ []string) collab.Store {
-			store, err := sqlite.OpenReader(t.Context(), dir, discard())
-			if err != nil {
-				t.Fatal(err)
-			}
-			return store
-		},
+		open: openReader,
 	}
+}
+
+// openReader opens the embedded store of a node with this environment, which may run.
+func openReader(t *testing.T, env []string) collab.Store {
+	t.Helper()
+	store, err := sqlite.OpenReader(t.Context(), strings.TrimPrefix(env[0], "WEFT_DATA_DIR="), discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return store
 }
 
 func openPostgres(t *testing.T, env []string) collab.Store {
@@ -112,30 +116,6 @@ func keptArchive(t *testing.T) kept {
 	}
 }
 
-// acks are operations that came back to their authors.
-type acks struct {
-	mu  sync.Mutex
-	all map[string]string // "client/seq": delta
-}
-
-func (a *acks) note(_ *client.Replica, op protocol.Committed, own bool) {
-	if own {
-		a.mu.Lock()
-		a.all[fmt.Sprintf("%s/%d", op.Client, op.Seq)] = string(op.Delta)
-		a.mu.Unlock()
-	}
-}
-
-func (a *acks) now() map[string]string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	now := make(map[string]string, len(a.all))
-	for k, v := range a.all {
-		now[k] = v
-	}
-	return now
-}
-
 // A backup is taken while clients write, everything is lost, and the backup is restored.
 // It holds what was acknowledged before it began; clients that are ahead of it are told,
 // and their unsent edits go into the document.
@@ -154,60 +134,42 @@ func restoreUnder(t *testing.T, k kept) {
 	const writers = 4
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	serve := []string{"WEFT_JWT_SECRET=" + testSecret, "WEFT_MAX_OPS_PER_SECOND=100000"}
+	serve := []string{"WEFT_JWT_SECRET=" + testSecret, "WEFT_MAX_OPS_PER_SECOND=100000", "WEFT_IDLE_AFTER=500ms"}
 	node := startProcess(t, freeAddr(t), append(serve, k.env...)...)
-	acked := &acks{all: map[string]string{}}
-	gates, clients := make([]*gate, writers), make([]*client.Client, writers)
-	for i := range clients {
+	h := newHistory("doc")
+	gates := make([]*gate, writers)
+	for i := range gates {
 		gates[i] = newGate(t, node.addr)
-		clients[i] = client.Open(ctx, client.Config{
-			Servers: []string{gates[i].url()}, Doc: "doc", Type: ot.Text, Backoff: 20 * time.Millisecond, OnOperation: acked.note,
-			Token: func(context.Context) (string, error) {
-				return token(t, fmt.Sprint("writer", i), time.Hour, "doc=write"), nil
-			},
-		})
-		defer clients[i].Close()
+		h.open(ctx, t, fmt.Sprint("writer", i), gates[i].url())
 	}
+	defer h.close()
 	writing, stop := context.WithCancel(ctx)
+	defer stop()
 	var work sync.WaitGroup
-	for i, c := range clients {
-		work.Go(func() {
-			if err := c.Ready(ctx); err != nil {
-				t.Error(err)
-				return
-			}
-			for n := 0; writing.Err() == nil; n++ {
-				edit(t, c, n%50, fmt.Sprintf("<%d.%d>", i, n))
-				if err := c.Flush(ctx); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
+	for _, p := range h.clients {
+		work.Go(func() { h.writeInTurn(ctx, t, p, func(int) bool { return writing.Err() == nil }) })
 	}
 	until := func(n int) {
-		for len(acked.now()) < n && ctx.Err() == nil {
+		for h.acknowledged() < n && ctx.Err() == nil {
 			time.Sleep(5 * time.Millisecond)
 		}
 	}
 	until(200)
-	before := acked.now()
+	before := h.acknowledgements()
 	k.backup(t)
-	during := acked.now()
-	until(len(during) + 100)
+	during := h.acknowledged()
+	until(during + 100)
 	stop()
 	work.Wait()
 	if t.Failed() {
 		return
 	}
-	last := acked.now()
-	ids := make([]string, writers)
-	for i, g := range gates {
-		ids[i] = clientID(clients[i])
-		g.set(func() { g.shut = true })
-	}
-	for i, c := range clients {
-		edit(t, c, -1, fmt.Sprintf("{offline %d}", i))
+	last := h.acknowledgements()
+	for i, p := range h.clients {
+		gates[i].set(func() { gates[i].shut = true })
+		if _, err := h.edit(p, -1); err != nil { // offline
+			t.Fatal(err)
+		}
 	}
 	if k.complete {
 		before = last
@@ -216,6 +178,7 @@ func restoreUnder(t *testing.T, k kept) {
 	env := k.restore(t)
 
 	store := k.open(t, env)
+	defer store.Close()
 	meta := storetest.Whole(t, store, "doc")
 	stored := operations(t, store, meta)
 	for key, delta := range before {
@@ -223,65 +186,47 @@ func restoreUnder(t *testing.T, k kept) {
 			t.Errorf("%s was acknowledged, and the backup holds %q instead of %q", key, stored[key], delta)
 		}
 	}
-	store.Close()
-	t.Logf("%d acknowledged before the backup, %d after it, %d at the end; %d restored", len(before), len(during), len(last), meta.Version)
+	h.restored(ctx, t, store)
+	t.Logf("%d acknowledged before the backup, %d after it, %d at the end; %d restored", len(before), during, len(last), meta.Version)
 	if lost := int64(len(last)) - meta.Version; k.complete != (lost == 0) {
 		t.Errorf("%d of %d operations are lost", lost, len(last))
 	}
 
 	// All but one come back at once; that one when the head has grown past it.
-	node = startProcess(t, node.addr, append(serve, env...)...)
+	node = startProcess(t, node.addr, append(env, serve...)...)
+	calm := calmly(t, env, node)
 	if !k.complete {
 		aheadIsTold(t, ctx, node.url, int64(len(last)))
 	}
-	for i, g := range gates[1:] {
-		g.set(func() { g.shut = false })
-		flush(t, ctx, clients[i+1])
-	}
-	for n := 0; ; n++ {
-		edit(t, clients[1], -1, fmt.Sprintf("[%d]", n))
-		flush(t, ctx, clients[1])
-		grown := false
-		clients[0].Do(func(old *client.Replica) {
-			clients[1].Do(func(r *client.Replica) { grown = r.Version() > old.Version()+3 })
-		})
-		if grown {
-			break
+	for i, p := range h.clients[1:] {
+		gates[i+1].set(func() { gates[i+1].shut = false })
+		if err := p.Flush(ctx); err != nil {
+			t.Fatal(err)
 		}
 	}
+	version := func(p *scribe) (v int64) {
+		p.Do(func(r *client.Replica) { v = r.Version() })
+		return v
+	}
+	old := version(h.clients[0])
+	h.writeInTurn(ctx, t, h.clients[1], func(int) bool { return version(h.clients[1]) <= old+3 })
 	gates[0].set(func() { gates[0].shut = false })
-	flush(t, ctx, clients[0])
-
-	for i, c := range clients {
-		if over := clientID(c) != ids[i]; over == k.complete {
-			t.Errorf("client %d started over: %v", i, over)
+	if err := h.rest(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range h.clients {
+		if p.ahead == k.complete {
+			t.Errorf("client %d is ahead of what was restored: %v", i, p.ahead)
 		}
 	}
-	var newest int64
-	clients[0].Do(func(r *client.Replica) { newest = r.Version() })
-	for i, c := range clients {
-		if err := c.Wait(ctx, func(r *client.Replica) bool { return r.Version() >= newest }); err != nil {
-			t.Errorf("client %d does not get to version %d: %v", i, newest, err)
-		}
-	}
+	h.check(ctx, t, store, node.url)
+	h.close()
+	calm(ctx)
 	node.end(t)
 	store = k.open(t, env)
 	defer store.Close()
-	meta = storetest.Whole(t, store, "doc")
-	head, err := collab.ReadAt(ctx, store, "doc", -1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, c := range clients {
-		if n := strings.Count(string(head.Content), fmt.Sprintf("{offline %d}", i)); n != 1 {
-			t.Errorf("what client %d wrote offline stands in the document %d times", i, n)
-		}
-		var v int64
-		c.Do(func(r *client.Replica) { v = r.Version() })
-		if got := c.Content().AppendJSON(nil); v != meta.Version || string(got) != string(head.Content) {
-			t.Errorf("client %d has %s at version %d, the store %s", i, got, v, head.Content)
-		}
-	}
+	storetest.Whole(t, store, "doc")
+	h.check(ctx, t, store)
 }
 
 // aheadIsTold says hello with a version that the store has not reached.

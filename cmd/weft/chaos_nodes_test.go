@@ -35,8 +35,8 @@ func (s *system) withoutRedis(t *testing.T) {
 		h.arrived = map[rune]time.Time{}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
-		writer := h.open(ctx, t, "writer", []string{s.nodes[0].url})
-		h.open(ctx, t, "reader", []string{s.nodes[1].url})
+		writer := h.open(ctx, t, "writer", s.nodes[0].url)
+		h.open(ctx, t, "reader", s.nodes[1].url)
 		for _, p := range h.clients {
 			if err := p.Ready(ctx); err != nil {
 				t.Fatal(err)
@@ -80,7 +80,7 @@ func (s *system) rollingRestart(t *testing.T) {
 		s.docs++
 		h := newHistory(fmt.Sprintf("chaos%d", s.docs))
 		for i := range each {
-			h.open(ctx, t, fmt.Sprint("person", n*each+i), s.servers(n*each+i)).reads = i > 0
+			h.open(ctx, t, fmt.Sprint("person", n*each+i), s.servers(n*each+i)...).reads = i > 0
 		}
 		defer h.close()
 		all = append(all, h)

@@ -95,7 +95,7 @@ func (s *system) team(t *testing.T, doc string, first int) {
 	ctx, cancel := context.WithTimeout(t.Context(), soakStay+2*time.Minute)
 	defer cancel()
 	for i := range 3 {
-		h.open(ctx, t, fmt.Sprint("member", i), s.servers(first+i))
+		h.open(ctx, t, fmt.Sprint("member", i), s.servers(first+i)...)
 	}
 	defer h.close()
 	writing, stop := context.WithTimeout(ctx, soakStay)

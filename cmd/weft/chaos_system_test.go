@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/weft-collab/weft/cmd/weft/internal/faultproxy"
 	"github.com/weft-collab/weft/collab"
@@ -36,7 +35,12 @@ type system struct {
 	docs     int
 }
 
-const chaosNodes = 3
+const (
+	chaosNodes = 3
+	chaosPool  = 4 // connections of a node to PostgreSQL
+)
+
+func chaosNode(i int) string { return fmt.Sprint("node", i) }
 
 func newSystem(t *testing.T) *system {
 	t.Helper()
@@ -49,10 +53,11 @@ func newSystem(t *testing.T) *system {
 			t.Fatal(err)
 		}
 		u.Host = back.Addr()
+		u.RawQuery += fmt.Sprintf("&application_name=%s&pool_max_conns=%d", chaosNode(i), chaosPool)
 		s.backs, s.sides = append(s.backs, back), append(s.sides, side)
 		s.envs = append(s.envs, []string{
 			"WEFT_DATABASE_URL=" + u.String(), "WEFT_REDIS_URL=redis://" + side.Addr(), "WEFT_JWT_SECRET=" + testSecret,
-			"WEFT_MAX_OPS_PER_SECOND=100000", "WEFT_IDLE_AFTER=500ms", fmt.Sprint("WEFT_NODE=node", i),
+			"WEFT_MAX_OPS_PER_SECOND=100000", "WEFT_IDLE_AFTER=500ms", "WEFT_NODE=" + chaosNode(i),
 		})
 		s.nodes = append(s.nodes, startProcess(t, freeAddr(t), s.envs[i]...))
 		s.fronts = append(s.fronts, proxy(t, s.nodes[i].addr))
@@ -103,6 +108,22 @@ func (s *system) urls() (all []string) {
 	return all
 }
 
+// read asks a node for a document, and lets it answer what it will.
+func (s *system) read(t *testing.T, node int, doc string) {
+	request, err := http.NewRequest(http.MethodGet, s.nodes[node].url+"/v1/docs/"+doc, nil)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	request.Header.Set("Authorization", "Bearer "+token(t, "reader", time.Hour, "*=read"))
+	response, err := once.Do(request)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	response.Body.Close()
+}
+
 // heal ends every fault of a link.
 func (s *system) heal() {
 	for _, links := range [][]*faultproxy.Proxy{s.fronts, s.backs, s.sides} {
@@ -138,13 +159,15 @@ func (c scenario) run(t *testing.T, s *system) {
 		s.logs(t)
 		return
 	}
-	t.Logf("%d rounds, %d edits in %d operations, all acknowledged, none lost, none twice; every client had edits stored again %v after the break, %v after the mend (half of the times; at most %v, %v); %v in all",
-		sum.rounds, sum.edits, sum.acknowledged, median(sum.broken), median(sum.mended), slices.Max(sum.broken), slices.Max(sum.mended), time.Since(began).Round(time.Second))
+	t.Logf("%d rounds, %d edits in %d operations (%.0f a second, and %.0f during the fault), all acknowledged, none lost, none twice; every client had edits stored again %v after the break, %v after the mend (half of the times; at most %v, %v); %v in all",
+		sum.rounds, sum.edits, sum.acknowledged, float64(sum.acknowledged)/sum.writing.Seconds(), float64(sum.during)/sum.faults.Seconds(), median(sum.broken), median(sum.mended), slices.Max(sum.broken), slices.Max(sum.mended), time.Since(began).Round(time.Second))
 }
 
 // tally is what a scenario adds up.
 type tally struct {
 	rounds, edits, acknowledged int
+	during                      int // of the operations, those that were acknowledged from a break to its mend
+	writing, faults             time.Duration
 	broken, mended              []time.Duration // until the slowest client was back, from each break and from each mend
 }
 
@@ -155,7 +178,7 @@ func (c scenario) leg(t *testing.T, s *system, rounds int, sum *tally) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rounds)*time.Minute+5*time.Minute)
 	defer cancel()
 	for i := range chaosClients {
-		h.open(ctx, t, fmt.Sprint("writer", i), s.servers(i))
+		h.open(ctx, t, fmt.Sprint("writer", i), s.servers(i)...)
 	}
 	defer h.close()
 	writing, stop := context.WithCancel(ctx)
@@ -174,16 +197,20 @@ func (c scenario) leg(t *testing.T, s *system, rounds int, sum *tally) {
 		return true
 	}
 	var start []time.Duration
+	began := time.Now()
 	up := back(h.now(), &start)
 	for n := 0; n < rounds && up && !t.Failed(); n++ {
-		broken := h.now()
+		broken, acknowledged := h.now(), h.acknowledged()
 		c.fault(t, s, sum.rounds)
 		mended := h.now()
+		sum.during += h.acknowledged() - acknowledged
+		sum.faults += mended.at.Sub(broken.at)
 		up = back(broken, &sum.broken) && back(mended, &sum.mended)
 		sum.rounds++
 	}
 	stop()
 	work.Wait()
+	sum.writing += time.Since(began)
 	s.heal()
 	if err := h.rest(ctx); err != nil {
 		t.Error(err)
@@ -203,27 +230,12 @@ func (s *system) logs(t *testing.T) {
 	}
 }
 
-// quiet waits until every node holds what it did when it had just started, and Redis has no
-// subscription left but each node's to the channel that shows that its link is up.
+// quiet waits until every node holds what it did when it had just started, and Redis no
+// subscription of a document.
 func (s *system) quiet(ctx context.Context, t *testing.T) {
 	t.Helper()
 	for i, n := range s.nodes {
 		comesToRest(ctx, t, n, s.calm[i], s.backs[i].Addr(), s.sides[i].Addr())
 	}
-	server := redis.NewClient(&redis.Options{Addr: s.redis.Addr()})
-	defer server.Close()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		channels, err := server.PubSubChannels(ctx, "*").Result()
-		if err == nil && slices.Equal(channels, []string{"weft:doc:"}) {
-			return
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			t.Errorf("Redis has subscriptions to %q (%v)", channels, err)
-			return
-		}
-	}
+	subscriptionsEnd(ctx, t, s.redis.Addr())
 }

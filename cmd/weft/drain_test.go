@@ -15,10 +15,8 @@ import (
 
 	"github.com/weft-collab/weft/collab/client"
 	"github.com/weft-collab/weft/collab/protocol"
-	"github.com/weft-collab/weft/ot"
 	"github.com/weft-collab/weft/persistence/postgres"
 	"github.com/weft-collab/weft/persistence/postgres/postgrestest"
-	"github.com/weft-collab/weft/persistence/sqlite"
 	"github.com/weft-collab/weft/persistence/storetest"
 )
 
@@ -30,25 +28,28 @@ type farewell struct {
 	err    error
 }
 
-// guest opens a session that only listens, until the server ends it.
-func guest(t *testing.T, ctx context.Context, url, doc string, ended chan<- farewell) {
+// guest opens a session that only listens, until the server ends it; what it is shown is history.
+func (h *history) guest(t *testing.T, ctx context.Context, url string, ended chan<- farewell) {
 	t.Helper()
-	conn, err := client.Dial(ctx, url, doc, token(t, "guest", time.Hour, doc+"=read"))
+	conn, err := client.Dial(ctx, url, h.doc, token(t, "guest", time.Hour, h.doc+"=read"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := conn.SendRaw(protocol.Hello{Client: newClient()}.Append(nil)); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := conn.Receive(30 * time.Second); err != nil {
+	m, err := conn.Receive(30 * time.Second)
+	if err != nil {
 		t.Fatal(err)
-	} else if _, ok := m.(*protocol.Welcome); !ok {
+	}
+	welcome, ok := m.(*protocol.Welcome)
+	if !ok {
 		t.Fatalf("in place of a welcome there came %+v", m)
 	}
 	go func() {
 		defer conn.Close()
 		var f farewell
-		for {
+		for version := welcome.V; ; {
 			m, err := conn.Receive(time.Minute)
 			if err != nil {
 				f.err = err
@@ -56,8 +57,21 @@ func guest(t *testing.T, ctx context.Context, url, doc string, ended chan<- fare
 				ended <- f
 				return
 			}
-			if bye, ok := m.(*protocol.Bye); ok && f.bye == nil {
-				f.bye, f.at = bye, time.Now()
+			switch m := m.(type) {
+			case *protocol.Bye:
+				if f.bye == nil {
+					f.bye, f.at = m, time.Now()
+				}
+			case *protocol.Ops:
+				h.mu.Lock()
+				if m.V != version {
+					h.odd = append(h.odd, fmt.Sprintf("a guest at version %d is sent operations from version %d", version, m.V))
+				}
+				for i, op := range m.Ops {
+					h.shown(m.V+int64(i)+1, op)
+				}
+				version = m.V + int64(len(m.Ops))
+				h.mu.Unlock()
 			}
 		}
 	}()
@@ -67,43 +81,32 @@ func guest(t *testing.T, ctx context.Context, url, doc string, ended chan<- fare
 // then on, says bye to each, leaves snapshots, and exits with 0; nothing is lost or twice.
 func TestADrainSendsEverybodyElsewhereAndLeavesSnapshots(t *testing.T) {
 	const guests, writers = 100, 5
-	nodes, database, _ := cluster(t, 2, "WEFT_JWT_SECRET="+testSecret)
+	nodes, database, env := cluster(t, 2, "WEFT_JWT_SECRET="+testSecret, "WEFT_IDLE_AFTER=500ms")
+	calm := calmly(t, env, nodes[1])
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 
 	// One document lives on the node that drains alone.
-	quiet := participant(t, ctx, "ada", "quiet", nodes[0].url, nodes[1].url)
-	if err := quiet.Ready(ctx); err != nil {
-		t.Fatal(err)
-	}
-	edit(t, quiet, 0, "quiet")
-	flush(t, ctx, quiet)
-	quiet.Close()
-
-	clients := make([]*client.Client, writers)
-	for i := range clients {
-		clients[i] = participant(t, ctx, fmt.Sprint("writer", i), "busy", nodes[0].url, nodes[1].url)
-		if err := clients[i].Ready(ctx); err != nil {
+	quiet, busy := newHistory("quiet"), newHistory("busy")
+	quiet.open(ctx, t, "ada", nodes[0].url, nodes[1].url)
+	defer quiet.close()
+	quiet.writeInTurn(ctx, t, quiet.clients[0], func(n int) bool { return n < 1 })
+	for i := range writers {
+		p := busy.open(ctx, t, fmt.Sprint("writer", i), nodes[0].url, nodes[1].url)
+		if err := p.Ready(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
+	defer busy.close()
 	ended := make(chan farewell, guests)
 	for i := range guests {
-		guest(t, ctx, nodes[0].url, []string{"quiet", "busy"}[i%2], ended)
+		[]*history{quiet, busy}[i%2].guest(t, ctx, nodes[0].url, ended)
 	}
+	quiet.close() // its guests keep it where it is
 	var work sync.WaitGroup
-	made := make([]int, writers)
 	writing, stop := context.WithCancel(ctx)
-	for i, c := range clients {
-		work.Go(func() {
-			for ; writing.Err() == nil; made[i]++ {
-				edit(t, c, 0, fmt.Sprintf("<%d.%d>", i, made[i]))
-				if err := c.Flush(ctx); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
+	for _, p := range busy.clients {
+		work.Go(func() { busy.writeInTurn(ctx, t, p, func(int) bool { return writing.Err() == nil }) })
 	}
 
 	began := time.Now()
@@ -128,7 +131,9 @@ func TestADrainSendsEverybodyElsewhereAndLeavesSnapshots(t *testing.T) {
 	answers := <-refused
 	stop()
 	work.Wait()
-	flush(t, ctx, clients...)
+	if err := busy.rest(ctx); err != nil {
+		t.Fatal(err)
+	}
 
 	store, err := postgres.Open(ctx, database, false, discard())
 	if err != nil {
@@ -139,15 +144,11 @@ func TestADrainSendsEverybodyElsewhereAndLeavesSnapshots(t *testing.T) {
 	if s, err := store.Snapshot(ctx, "quiet", m.Version); err != nil || s.Version != m.Version || m.Version != 1 {
 		t.Errorf("the newest snapshot of version %d is %d (%v)", m.Version, s.Version, err)
 	}
-	storetest.Whole(t, store, "busy")
-	text := clients[0].Content().Text()
-	for i, n := range made {
-		for k := range n {
-			if mark := fmt.Sprintf("<%d.%d>", i, k); strings.Count(text, mark) != 1 {
-				t.Errorf("%s stands there %d times", mark, strings.Count(text, mark))
-			}
-		}
+	for _, h := range []*history{quiet, busy} {
+		h.check(ctx, t, store, nodes[1].url)
+		h.close()
 	}
+	calm(ctx)
 	retries := map[int64]bool{}
 	for _, f := range byes {
 		retries[f.bye.RetryMS] = true
@@ -213,82 +214,79 @@ func watchDraining(t *testing.T, node *process) <-chan []time.Time {
 	return result
 }
 
-// An operation that has been taken is stored though its author is told bye meanwhile.
+// An operation that has been taken is stored though its author is told bye meanwhile; and
+// who comes back with what was in flight finds it there, or has it stored, once.
 func TestADrainStoresWhatItHasTaken(t *testing.T) {
-	dir := t.TempDir()
-	node := startProcess(t, freeAddr(t), "WEFT_DATA_DIR="+dir, "WEFT_JWT_SECRET="+testSecret, "WEFT_MAX_OPS_PER_SECOND=100000")
+	env := []string{"WEFT_DATA_DIR=" + t.TempDir(), "WEFT_JWT_SECRET=" + testSecret, "WEFT_MAX_OPS_PER_SECOND=100000", "WEFT_IDLE_AFTER=500ms"}
+	node := startProcess(t, freeAddr(t), env...)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
 	const sessions = 20
-	sent := make([]int64, sessions)
+	h := newHistory("doc")
 	var work sync.WaitGroup
-	for i := range sessions {
-		id := newClient()
-		conn, err := client.Dial(t.Context(), node.url, "doc", token(t, "ada", time.Hour, "doc=write"))
-		if err != nil {
+	writing, stop := context.WithCancel(ctx)
+	defer stop()
+	for range sessions {
+		p := h.open(ctx, t, "ada", node.url)
+		if err := p.Ready(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if err := conn.SendRaw(protocol.Hello{Client: id, Type: ot.Text}.Append(nil)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := conn.Receive(30 * time.Second); err != nil {
-			t.Fatal(err)
-		}
-		work.Go(func() { // one operation after the other, as each is acknowledged
-			defer conn.Close()
-			for seq := int64(1); ; seq++ {
-				if conn.SendRaw(protocol.Op{V: 0, Seq: seq, Delta: ot.New().Insert("x")}.Append(nil)) != nil {
-					return
-				}
-				for back := false; !back; {
-					m, err := conn.Receive(30 * time.Second)
-					if err != nil {
-						return
-					}
-					if ops, ok := m.(*protocol.Ops); ok {
-						for _, op := range ops.Ops {
-							back = back || op.Client == id && op.Seq == seq
-						}
-					}
-				}
-				sent[i] = seq
-			}
-		})
+		work.Go(func() { h.writeInTurn(ctx, t, p, func(int) bool { return writing.Err() == nil }) })
 	}
+	defer h.close()
 	node.end(t)
-	work.Wait()
-	store, err := sqlite.OpenReader(t.Context(), dir, discard())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
+	stop()
+	store := openReader(t, env)
 	m := storetest.Whole(t, store, "doc")
-	if s, err := store.Snapshot(t.Context(), "doc", m.Version); err != nil || s.Version != m.Version {
+	if s, err := store.Snapshot(ctx, "doc", m.Version); err != nil || s.Version != m.Version {
 		t.Errorf("the newest snapshot of version %d is %d (%v)", m.Version, s.Version, err)
 	}
-	acknowledged := int64(0)
-	for _, n := range sent {
-		acknowledged += n
+	h.remember(ctx, t, store)
+	stored := operations(t, store, m)
+	acked := h.acknowledgements()
+	for key, delta := range acked {
+		if stored[key] != delta {
+			t.Errorf("%s came back as %s, and is stored as %q", key, delta, stored[key])
+		}
 	}
 	// At most the one of each that was in flight is stored and did not come back.
-	if m.Version < acknowledged || m.Version > acknowledged+sessions {
-		t.Errorf("%d operations are stored, %d came back", m.Version, acknowledged)
+	if len(stored) > len(acked)+sessions {
+		t.Errorf("%d operations are stored, %d came back", len(stored), len(acked))
 	}
+
+	node = startProcess(t, node.addr, env...)
+	calm := calmly(t, env, node)
+	work.Wait()
+	if err := h.rest(ctx); err != nil {
+		t.Fatal(err)
+	}
+	h.check(ctx, t, store, node.url)
+	h.close()
+	calm(ctx)
+	t.Logf("%d operations came back before the end, %d were stored; %d of %d edits afterwards", len(acked), len(stored), len(h.acks), len(h.made))
 }
 
 // A store that no longer answers does not keep a node that is to end, and the node says
-// that it could not finish.
+// that it could not finish. What it had not acknowledged is stored by the next one, once.
 func TestADrainEndsThoughTheStoreHangs(t *testing.T) {
 	server := postgrestest.Start(t)
 	g := newGate(t, server.Addr())
-	database := strings.Replace(server.NewDatabase(t), server.Addr(), g.listener.Addr().String(), 1)
-	node := startProcess(t, freeAddr(t), "WEFT_DATABASE_URL="+database, "WEFT_JWT_SECRET="+testSecret, "WEFT_DRAIN_TIMEOUT=2s")
-	c := participant(t, t.Context(), "ada", "doc", node.url)
-	if err := c.Ready(t.Context()); err != nil {
+	database := server.NewDatabase(t)
+	env := []string{
+		"WEFT_DATABASE_URL=" + strings.Replace(database, server.Addr(), g.listener.Addr().String(), 1), "WEFT_JWT_SECRET=" + testSecret,
+		"WEFT_DRAIN_TIMEOUT=2s", "WEFT_IDLE_AFTER=500ms",
+	}
+	node := startProcess(t, freeAddr(t), env...)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	h := newHistory("doc")
+	p := h.open(ctx, t, "ada", node.url)
+	defer h.close()
+	h.writeInTurn(ctx, t, p, func(n int) bool { return n < 1 })
+	g.set(func() { g.deaf = true })
+	if _, err := h.edit(p, 0); err != nil { // is not acknowledged
 		t.Fatal(err)
 	}
-	edit(t, c, 0, "stored")
-	flush(t, t.Context(), c)
-	g.set(func() { g.deaf = true })
-	edit(t, c, 0, "not acknowledged")
 	if err := node.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -296,16 +294,32 @@ func TestADrainEndsThoughTheStoreHangs(t *testing.T) {
 	if code := node.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(node.logged(), "not everything ended within 2s") {
 		t.Errorf("it exits with %d: %s", code, node.logged())
 	}
-	c.Do(func(r *client.Replica) {
+	p.Do(func(r *client.Replica) {
 		if r.Unsent() != 1 {
 			t.Errorf("the client has %d unsent edits", r.Unsent())
 		}
 	})
+
+	g.set(func() { g.deaf = false })
+	node = startProcess(t, node.addr, env...)
+	calm := calmly(t, env, node)
+	if err := h.rest(ctx); err != nil {
+		t.Fatal(err)
+	}
+	store := openPostgres(t, []string{"WEFT_DATABASE_URL=" + database})
+	defer store.Close()
+	h.check(ctx, t, store, node.url)
+	h.close()
+	calm(ctx)
 }
 
 // Clients that hear nothing and do not close are cut off in time, and the node has finished all the same.
 func TestADrainEndsClientsThatDoNotListen(t *testing.T) {
-	node := startProcess(t, freeAddr(t), "WEFT_DATA_DIR="+t.TempDir(), "WEFT_JWT_SECRET="+testSecret, "WEFT_DRAIN_TIMEOUT=3s")
+	env := []string{"WEFT_DATA_DIR=" + t.TempDir(), "WEFT_JWT_SECRET=" + testSecret, "WEFT_DRAIN_TIMEOUT=3s"}
+	node := startProcess(t, freeAddr(t), env...)
+	h := newHistory("doc")
+	h.writeInTurn(t.Context(), t, h.open(t.Context(), t, "ada", node.url), func(n int) bool { return n < 10 })
+	defer h.close()
 	for range 30 {
 		conn, err := client.Dial(t.Context(), node.url, "doc", token(t, "deaf", time.Hour, "doc=write"))
 		if err != nil {
@@ -326,16 +340,17 @@ func TestADrainEndsClientsThatDoNotListen(t *testing.T) {
 	if code := node.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("it exits with %d: %s", code, node.logged())
 	}
+	h.check(t.Context(), t, openReader(t, env))
 }
 
 func TestASecondInterruptEndsAtOnce(t *testing.T) {
-	node := startProcess(t, freeAddr(t), "WEFT_DATA_DIR="+t.TempDir(), "WEFT_JWT_SECRET="+testSecret, "WEFT_DRAIN_TIMEOUT=10m")
-	c := participant(t, t.Context(), "ada", "doc", node.url)
-	if err := c.Ready(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	env := []string{"WEFT_DATA_DIR=" + t.TempDir(), "WEFT_JWT_SECRET=" + testSecret, "WEFT_DRAIN_TIMEOUT=10m"}
+	node := startProcess(t, freeAddr(t), env...)
+	h := newHistory("doc")
+	h.writeInTurn(t.Context(), t, h.open(t.Context(), t, "ada", node.url), func(n int) bool { return n < 10 })
+	defer h.close()
 	for range 50 { // their byes are spread over five minutes
-		guest(t, t.Context(), node.url, "doc", make(chan farewell, 1))
+		h.guest(t, t.Context(), node.url, make(chan farewell, 1))
 	}
 	interrupt := func() {
 		if err := node.cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -358,4 +373,5 @@ func TestASecondInterruptEndsAtOnce(t *testing.T) {
 	if !status.Signaled() || status.Signal() != syscall.SIGINT {
 		t.Errorf("it ended with %v: %s", node.cmd.ProcessState, node.logged())
 	}
+	h.check(t.Context(), t, openReader(t, env))
 }

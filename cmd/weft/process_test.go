@@ -19,11 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weft-collab/weft/collab/client"
-	"github.com/weft-collab/weft/collab/protocol"
 	"github.com/weft-collab/weft/collab/redis/redistest"
-	"github.com/weft-collab/weft/ot"
-	"github.com/weft-collab/weft/persistence/postgres"
 	"github.com/weft-collab/weft/persistence/postgres/postgrestest"
 )
 
@@ -200,63 +196,22 @@ func TestReplayThroughOneNodeOnTheEmbeddedStore(t *testing.T) {
 // Writers go on while a node is killed, again and again; what came back to its author
 // is in the store, once, and so is everything that they wrote.
 func TestNothingIsLostWhenANodeIsKilled(t *testing.T) {
-	nodes, database, envs := cluster(t, 2, "WEFT_JWT_SECRET="+testSecret)
+	nodes, database, envs := cluster(t, 2, "WEFT_JWT_SECRET="+testSecret, "WEFT_IDLE_AFTER=500ms")
+	calm := calmly(t, envs, nodes...)
 	const writers, edits = 6, 120
-	type ack struct {
-		client string
-		seq    int64
-		delta  string
-	}
-	var mu sync.Mutex
-	var acks []ack
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	clients := make([]*client.Client, writers)
-	for i := range clients {
-		servers := []string{nodes[i%2].url, nodes[(i+1)%2].url}
-		user := fmt.Sprint("writer", i)
-		clients[i] = client.Open(ctx, client.Config{
-			Servers: servers, Doc: "doc", Type: ot.Text, Backoff: 20 * time.Millisecond,
-			Token: func(context.Context) (string, error) { return token(t, user, time.Hour, "doc=write"), nil },
-			OnOperation: func(_ *client.Replica, op protocol.Committed, own bool) {
-				if own {
-					mu.Lock()
-					acks = append(acks, ack{op.Client, op.Seq, string(op.Delta)})
-					mu.Unlock()
-				}
-			},
-		})
-		defer clients[i].Close()
+	h := newHistory("doc")
+	for i := range writers {
+		h.open(ctx, t, fmt.Sprint("writer", i), nodes[i%2].url, nodes[(i+1)%2].url)
 	}
+	defer h.close()
 	var work sync.WaitGroup
-	for i, c := range clients {
-		work.Go(func() {
-			if err := c.Ready(ctx); err != nil {
-				t.Error(err)
-				return
-			}
-			for n := range edits {
-				err := c.Edit(func(content *ot.Document) ot.Delta {
-					return ot.New().Retain(content.UnitAt((n * 7) % (content.Len() + 1))).Insert(fmt.Sprintf("<%d.%d>", i, n))
-				})
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if err := c.Flush(ctx); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	acknowledged := func() int {
-		mu.Lock()
-		defer mu.Unlock()
-		return len(acks)
+	for _, p := range h.clients {
+		work.Go(func() { h.writeInTurn(ctx, t, p, func(n int) bool { return n < edits }) })
 	}
 	for round := 1; round <= 4; round++ {
-		for acknowledged() < round*writers*edits/6 && ctx.Err() == nil {
+		for h.acknowledged() < round*writers*edits/6 && ctx.Err() == nil {
 			time.Sleep(5 * time.Millisecond)
 		}
 		n := nodes[round%2]
@@ -267,92 +222,53 @@ func TestNothingIsLostWhenANodeIsKilled(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	store, err := postgres.Open(ctx, database, false, discard())
-	if err != nil {
+	if err := h.rest(ctx); err != nil {
 		t.Fatal(err)
 	}
+	store := openPostgres(t, []string{"WEFT_DATABASE_URL=" + database})
 	defer store.Close()
-	log, err := store.Log(ctx, "doc", 0, 100000, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stored := map[ack]int{}
-	for _, op := range log {
-		stored[ack{op.Client, op.Seq, string(op.Delta)}]++
-	}
-	for _, a := range acks {
-		if stored[a] != 1 {
-			t.Errorf("%+v came back to its author, and is in the store %d times", a, stored[a])
-		}
-	}
-	doc := ot.NewDocument(ot.Text)
-	for _, op := range log {
-		d, err := ot.Decode(op.Delta)
-		if err == nil {
-			err = doc.Apply(d)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	// Marks may be written into one another, so it is their letters that are counted: each edit inserts one "<" and one ">".
-	text := doc.Text()
-	if n := strings.Count(text, "<"); n != writers*edits {
-		t.Errorf("%d edits were made, and %d stand in the text", writers*edits, n)
-	}
-	for _, c := range clients {
-		err := c.Wait(ctx, func(r *client.Replica) bool { return r.Version() == int64(len(log)) })
-		if err != nil || c.Content().Text() != text {
-			t.Errorf("a replica differs from the store (%v)", err)
-		}
-	}
-	t.Logf("%d operations, %d acknowledged, over 4 kills", len(log), len(acks))
+	h.check(ctx, t, store, nodes[0].url, nodes[1].url)
+	h.close()
+	calm(ctx)
+	t.Logf("%d edits in %d operations, over 4 kills", len(h.made), len(h.acks))
 }
 
 // A node that is asked to end sends its clients elsewhere, and exits with 0.
 func TestANodeDrains(t *testing.T) {
-	nodes, _, _ := cluster(t, 2, "WEFT_JWT_SECRET="+testSecret)
+	nodes, database, env := cluster(t, 2, "WEFT_JWT_SECRET="+testSecret, "WEFT_IDLE_AFTER=500ms")
+	calm := calmly(t, env, nodes[1])
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	var mu sync.Mutex
-	var served []string
-	c := client.Open(ctx, client.Config{
-		Servers: []string{nodes[0].url, nodes[1].url}, Doc: "doc", Backoff: 20 * time.Millisecond,
-		Token: func(context.Context) (string, error) { return token(t, "ada", time.Hour, "doc=write"), nil },
-		OnWelcome: func(_ *client.Replica, node string) {
-			mu.Lock()
-			served = append(served, node)
-			mu.Unlock()
-		},
-	})
-	defer c.Close()
-	if err := c.Ready(ctx); err != nil {
+	h := newHistory("doc")
+	p := h.open(ctx, t, "ada", nodes[0].url, nodes[1].url)
+	defer h.close()
+	if err := p.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
-	insert := func(s string) {
-		if err := c.Edit(func(*ot.Document) ot.Delta { return ot.New().Insert(s) }); err != nil {
+	write := func() {
+		if _, err := h.edit(p, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	insert("before ")
+	write()
 	_ = nodes[0].cmd.Process.Signal(syscall.SIGTERM)
-	insert("while ")
+	write()
 	<-nodes[0].done
-	insert("after ")
-	if err := c.Flush(ctx); err != nil {
+	write()
+	if err := h.rest(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if code := nodes[0].cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("it exits with %d: %s", code, nodes[0].logged())
 	}
-	if text := c.Content().Text(); text != "after while before \n" {
-		t.Errorf("the text is %q", text)
+	if fmt.Sprint(p.nodes) != "[node0 node1]" {
+		t.Errorf("it was served by %v", p.nodes)
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	if fmt.Sprint(served) != "[node0 node1]" {
-		t.Errorf("it was served by %v", served)
-	}
+	store := openPostgres(t, []string{"WEFT_DATABASE_URL=" + database})
+	defer store.Close()
+	h.check(ctx, t, store, nodes[1].url)
+	h.close()
+	calm(ctx)
 }
 
 func TestBadConfigurationSaysWhatToDo(t *testing.T) {

@@ -3,22 +3,20 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/weft-collab/weft/collab"
 	"github.com/weft-collab/weft/collab/client"
-	"github.com/weft-collab/weft/ot"
 	"github.com/weft-collab/weft/persistence/postgres"
-	"github.com/weft-collab/weft/persistence/sqlite"
 	"github.com/weft-collab/weft/persistence/storetest"
 )
 
@@ -32,48 +30,6 @@ func (p *process) end(t *testing.T) {
 	}
 }
 
-// participant opens a client of a text document.
-func participant(t *testing.T, ctx context.Context, user, doc string, servers ...string) *client.Client {
-	t.Helper()
-	c := client.Open(ctx, client.Config{
-		Servers: servers, Doc: doc, Type: ot.Text, Backoff: 20 * time.Millisecond,
-		Token: func(context.Context) (string, error) { return token(t, user, time.Hour, doc+"=write"), nil },
-	})
-	t.Cleanup(c.Close)
-	return c
-}
-
-func edit(t *testing.T, c *client.Client, at int, text string) {
-	t.Helper()
-	err := c.Edit(func(content *ot.Document) ot.Delta {
-		if at < 0 || at > content.Len() {
-			at = content.Len()
-		}
-		d := ot.New()
-		if at > 0 {
-			d = d.Retain(at)
-		}
-		return d.Insert(text)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func flush(t *testing.T, ctx context.Context, clients ...*client.Client) {
-	t.Helper()
-	for _, c := range clients {
-		if err := c.Flush(ctx); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func clientID(c *client.Client) (id string) {
-	c.Do(func(r *client.Replica) { id = r.Client() })
-	return id
-}
-
 // A client that was away while the log was folded gets the content, and keeps its unsent
 // edits: one in flight of which it does not know whether it arrived, and what came after.
 func TestAClientFromBeforeTheFoldKeepsItsUnsentEdits(t *testing.T) {
@@ -84,79 +40,68 @@ func TestAClientFromBeforeTheFoldKeepsItsUnsentEdits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			env := []string{"WEFT_DATA_DIR=" + dir, "WEFT_JWT_SECRET=" + testSecret, "WEFT_MAX_OPS_PER_SECOND=100000"}
+			env := []string{"WEFT_DATA_DIR=" + t.TempDir(), "WEFT_JWT_SECRET=" + testSecret, "WEFT_MAX_OPS_PER_SECOND=100000", "WEFT_IDLE_AFTER=500ms"}
 			node := startProcess(t, freeAddr(t), env...)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			g := newGate(t, node.addr)
-			away, other := participant(t, ctx, "ada", "doc", g.url()), participant(t, ctx, "bob", "doc", node.url)
-			for _, c := range []*client.Client{away, other} {
-				if err := c.Ready(ctx); err != nil {
+			h := newHistory("doc")
+			h.folds = true
+			away, other := h.open(ctx, t, "ada", g.url()), h.open(ctx, t, "bob", node.url)
+			defer h.close()
+			for _, p := range h.clients {
+				if err := p.Ready(ctx); err != nil {
 					t.Fatal(err)
 				}
 			}
-			edit(t, away, -1, "begin end")
-			flush(t, ctx, away)
-			arrived := func(text string) {
+			edit := func(place int) rune {
 				t.Helper()
-				err := other.Wait(ctx, func(r *client.Replica) bool { return strings.Contains(r.View().Text(), text) })
+				mark, err := h.edit(away, place)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return mark
+			}
+			begin, end := edit(0), edit(-1)
+			if err := h.rest(ctx); err != nil {
+				t.Fatal(err)
+			}
+
+			g.set(func() { *lose(g) = true })
+			inFlight, after := edit(1), edit(-1)
+			if g.deaf {
+				err := other.Wait(ctx, func(r *client.Replica) bool { return strings.ContainsRune(r.View().Text(), inFlight) })
 				if err != nil {
 					t.Fatal(err)
 				}
 			}
-			arrived("begin end")
-			id := clientID(away)
-
-			g.set(func() { *lose(g) = true })
-			edit(t, away, 5, "<in flight>")
-			edit(t, away, -1, "<after>")
-			if g.deaf {
-				arrived("<in flight>")
-			}
 			g.set(func() { g.shut = true })
-			edit(t, away, 0, "<offline>")
-			for i := range 100 {
-				edit(t, other, 0, fmt.Sprintf("(%d)", i))
-				flush(t, ctx, other)
-			}
-			edit(t, other, -1, "(last)")
-			flush(t, ctx, other)
+			offline := edit(0)
+			h.writeInTurn(ctx, t, other, func(n int) bool { return n < 100 })
 			node.end(t)
-			says(t, []string{"doc", "compact", "doc", "--keep", "0", "--quiet", "--data-dir", dir}, "operations folded")
+			store := openReader(t, env)
+			h.remember(ctx, t, store)
+			says(t, []string{"doc", "compact", "doc", "--keep", "0", "--quiet", "--data-dir", strings.TrimPrefix(env[0], "WEFT_DATA_DIR=")}, "operations folded")
 			node = startProcess(t, node.addr, env...)
+			calm := calmly(t, env, node)
 			g.set(func() { g.shut, g.deaf, g.mute = false, false, false })
-			flush(t, ctx, away, other)
-			arrived("<offline>")
-			arrived("<in flight>")
-			arrived("<after>")
-
-			text := other.Content().Text()
-			for _, mark := range []string{"(last)", "(0)", "(99)"} {
-				if n := strings.Count(text, mark); n != 1 {
-					t.Errorf("%s stands there %d times: %s", mark, n, text)
-				}
-			}
-			if mine := regexp.MustCompile(`\(\w+\)`).ReplaceAllString(text, ""); mine != "<offline>begin<in flight> end<after>" {
-				t.Errorf("without the other's marks it is %q", mine)
-			}
-			if now := clientID(away); now != id {
-				t.Error("it started over, and had no need to")
-			}
-			node.end(t)
-			store, err := sqlite.OpenReader(ctx, dir, discard())
-			if err != nil {
+			if err := h.rest(ctx); err != nil {
 				t.Fatal(err)
 			}
-			defer store.Close()
-			if m := storetest.Whole(t, store, "doc"); m.Folded == 0 {
-				t.Error("the log was not folded")
+
+			want := []rune{offline, begin, inFlight, end, after}
+			mine := slices.DeleteFunc([]rune(other.Content().Text()), func(r rune) bool { return !slices.Contains(want, r) })
+			if !slices.Equal(mine, want) {
+				t.Errorf("without the other's marks it is %U, and not %U", mine, want)
 			}
-			for _, c := range []*client.Client{away, other} {
-				if got, err := collab.ReadAt(ctx, store, "doc", -1); err != nil || string(c.Content().AppendJSON(nil)) != string(got.Content) {
-					t.Errorf("a replica differs from the store (%v)", err)
-				}
+			if m := storetest.Whole(t, store, "doc"); m.Folded == 0 || len(h.jumps) != 1 {
+				t.Errorf("the log begins after version %d, and %d clients got content", m.Folded, len(h.jumps))
 			}
+			h.check(ctx, t, store, node.url)
+			h.close()
+			calm(ctx)
+			node.end(t)
+			h.check(ctx, t, store)
 		})
 	}
 }
@@ -176,29 +121,24 @@ func TestANodeKeepsWhatItsRetentionSays(t *testing.T) {
 
 // Operators fold the log of a document on two nodes again and again while it is written.
 func TestFoldingUnderWritersHarmsNobody(t *testing.T) {
-	nodes, database, _ := cluster(t, 2, "WEFT_JWT_SECRET="+testSecret)
+	nodes, database, env := cluster(t, 2, "WEFT_JWT_SECRET="+testSecret, "WEFT_IDLE_AFTER=500ms")
+	calm := calmly(t, env, nodes...)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	const writers, edits = 4, 100
-	clients := make([]*client.Client, writers)
-	for i := range clients {
-		clients[i] = participant(t, ctx, fmt.Sprint("writer", i), "doc", nodes[i%2].url, nodes[(i+1)%2].url)
-		if err := clients[i].Ready(ctx); err != nil {
+	h := newHistory("doc")
+	h.folds = true
+	for i := range writers {
+		p := h.open(ctx, t, fmt.Sprint("writer", i), nodes[i%2].url, nodes[(i+1)%2].url)
+		if err := p.Ready(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
+	defer h.close()
 	var work sync.WaitGroup
 	written := make(chan struct{})
-	for i, c := range clients {
-		work.Go(func() {
-			for n := range edits {
-				edit(t, c, 0, fmt.Sprintf("<%d.%d>", i, n))
-				if err := c.Flush(ctx); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
+	for _, p := range h.clients {
+		work.Go(func() { h.writeInTurn(ctx, t, p, func(n int) bool { return n < edits }) })
 	}
 	go func() { work.Wait(); close(written) }()
 	folds := 0
@@ -222,36 +162,71 @@ func TestFoldingUnderWritersHarmsNobody(t *testing.T) {
 	if m.Folded != m.Version-1 || m.Version != writers*edits {
 		t.Errorf("after %d folds the log begins after %d of %d versions, of %d edits", folds, m.Folded, m.Version, writers*edits)
 	}
-	want, err := collab.ReadAt(ctx, store, "doc", -1)
-	if err != nil {
+	if err := h.rest(ctx); err != nil {
 		t.Fatal(err)
 	}
-	for i, c := range clients {
-		err := c.Wait(ctx, func(r *client.Replica) bool { return r.Version() == m.Version })
-		if got := c.Content().AppendJSON(nil); err != nil || string(got) != string(want.Content) {
-			t.Errorf("client %d has another content than the store (%v)", i, err)
-		}
-		for n := range edits {
-			if mark := fmt.Sprintf("<%d.%d>", i, n); strings.Count(string(want.Content), mark) != 1 {
-				t.Errorf("%s stands there %d times", mark, strings.Count(string(want.Content), mark))
-			}
-		}
-	}
+	h.check(ctx, t, store, nodes[0].url, nodes[1].url)
+	h.close()
+	calm(ctx)
 	t.Logf("%d folds", folds)
 }
 
-// A purge over HTTP leaves nothing but the id and a line in the audit.
+// A purge over HTTP leaves nothing but the id and a line in the audit; its clients keep what
+// they have and are let go, and what is written beside it meanwhile is whole.
 func TestAPurgeLeavesALineAndNothingElse(t *testing.T) {
-	s := startServer(t, nil)
+	s := startServer(t, func(c *config) { c.idleAfter = 100 * time.Millisecond })
 	doc := s.create("rich", `[{"insert":"secret\n"}]`)
-	manager := token(t, "boss", time.Hour, doc+"=manage")
+	manager := token(t, "boss", time.Hour, "*=manage")
 	ws, _ := s.open(doc, token(t, "ada", time.Hour, doc+"=write"), newClient())
-	for _, path := range []string{"/v1/docs/" + doc, "/v1/docs/" + doc + "?purge=true"} {
-		if r, m := s.call("DELETE", path, manager, ""); r.StatusCode != http.StatusNoContent {
+	neighbour, written := newHistory(newDoc()), newHistory(newDoc())
+	var work sync.WaitGroup
+	writing, stop := context.WithCancel(t.Context())
+	defer stop()
+	for _, h := range []*history{neighbour, written} {
+		defer h.close()
+		for range 2 {
+			if err := h.open(t.Context(), t, "bob", s.URL).Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	work.Go(func() {
+		neighbour.writeInTurn(t.Context(), t, neighbour.clients[0], func(int) bool { return writing.Err() == nil })
+	})
+	written.writeInTurn(t.Context(), t, written.clients[0], func(n int) bool { return n < 10 })
+	if err := written.rest(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	written.check(t.Context(), t, s.node.store, s.URL)
+	for _, path := range []string{doc, doc + "?purge=true", written.doc + "?purge=true"} {
+		if r, m := s.call("DELETE", "/v1/docs/"+path, manager, ""); r.StatusCode != http.StatusNoContent {
 			t.Errorf("DELETE %s: %d %v", path, r.StatusCode, m)
 		}
 	}
 	ws.awaitClose("deleted", 4410)
+	for i, p := range written.clients {
+		var closed *client.Closed
+		err := p.Wait(t.Context(), func(*client.Replica) bool { return false })
+		if !errors.As(err, &closed) || closed.Close != 4410 || p.Content().Len() != 2*len(written.made) {
+			t.Errorf("client %d is told %v, and keeps %d of %d units", i, err, p.Content().Len(), 2*len(written.made))
+		}
+	}
+	stop()
+	work.Wait()
+	if err := neighbour.rest(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	neighbour.check(t.Context(), t, s.node.store, s.URL)
+	neighbour.close()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		now := s.node.hub.Stats()
+		if now.Sessions == 0 && now.Documents == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the node holds %+v", now)
+		}
+	}
 	for _, c := range [][3]string{
 		{"GET", "/v1/docs/" + doc, ""}, {"GET", "/v1/docs/" + doc + "?v=1", ""}, {"GET", "/v1/docs/" + doc + "/ops", ""}, {"HEAD", "/v1/docs/" + doc, ""},
 		{"POST", "/v1/docs", `{"id":"` + doc + `"}`}, {"POST", "/v1/docs/" + doc + "/ops", `{"client":"client-0123456789","seq":1,"d":[]}`},

@@ -5,6 +5,7 @@ package faultproxy
 import (
 	"bytes"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,15 @@ const (
 	Late                  // everything gets through, Delay later
 )
 
+// Met counts what a link has done to its traffic.
+type Met struct {
+	Opened    int // connections
+	Refused   int // connections reset by Refuse, those that were open and those that came
+	Held      int // pieces of data that a black hole has kept waiting
+	Swallowed int // pieces of data that went into half-open connections
+	Late      int // pieces of data that came Delay late
+}
+
 // Proxy is one link. Its methods may be called from any goroutine.
 type Proxy struct {
 	Delay time.Duration // of Late; set before use
@@ -36,6 +46,8 @@ type Proxy struct {
 	links   map[*link]bool
 	closed  bool
 	trap    *trap
+	ears    []*ear
+	met     Met
 }
 
 // link is one connection.
@@ -52,6 +64,12 @@ type trap struct {
 	sign    []byte
 	forward bool // hand them on before the connection is cut
 	sprung  chan struct{}
+}
+
+// ear waits for bytes that the server sends.
+type ear struct {
+	sign  []byte
+	heard chan struct{}
 }
 
 // New starts a proxy to the server at an address, on a free loopback port.
@@ -88,7 +106,11 @@ func (p *Proxy) Set(m Mode) {
 	p.changed = make(chan struct{})
 	for l := range p.links {
 		switch {
-		case m == Refuse, l.swallow.Load():
+		case m == Refuse:
+			if l.reset() {
+				p.met.Refused++
+			}
+		case l.swallow.Load():
 			l.reset()
 		case m == HalfOpen:
 			l.swallow.Store(true)
@@ -113,6 +135,29 @@ func (p *Proxy) CutAt(sign []byte, forward bool) <-chan struct{} {
 	defer p.mu.Unlock()
 	p.trap = &trap{sign: sign, forward: forward, sprung: make(chan struct{})}
 	return p.trap.sprung
+}
+
+// Hear returns a channel that is closed when the server has sent sign, in one piece.
+func (p *Proxy) Hear(sign []byte) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := &ear{sign, make(chan struct{})}
+	p.ears = append(p.ears, e)
+	return e.heard
+}
+
+// Met tells the counts since the proxy was made.
+func (p *Proxy) Met() Met {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.met
+}
+
+// count counts one thing that was met.
+func (p *Proxy) count(what func(*Met) *int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	*what(&p.met)++
 }
 
 func (p *Proxy) state() (Mode, <-chan struct{}) {
@@ -141,11 +186,13 @@ func (p *Proxy) serve(client net.Conn) {
 	l.server = server
 	p.mu.Lock()
 	if p.mode == Refuse || p.closed {
+		p.met.Refused++
 		p.mu.Unlock()
 		l.reset()
 		return
 	}
 	p.links[l] = true // from here on, Set sees to it
+	p.met.Opened++
 	if p.mode == HalfOpen {
 		l.swallow.Store(true)
 		server.Close()
@@ -174,6 +221,9 @@ func (p *Proxy) carry(l *link, from, to net.Conn, sprung func([]byte) (cut, forw
 		buffer := make([]byte, 32<<10)
 		n, err := from.Read(buffer)
 		if n > 0 {
+			if sprung == nil {
+				p.said(buffer[:n])
+			}
 			if sprung == nil && l.deaf.Load() {
 				l.reset()
 				return
@@ -212,9 +262,15 @@ func (p *Proxy) carry(l *link, from, to net.Conn, sprung func([]byte) (cut, forw
 // write writes what carry has read, when the mode lets it through.
 func (p *Proxy) write(l *link, to net.Conn, pieces <-chan []byte) {
 	for piece := range pieces {
-		for waited := false; ; {
+		for waited, held := false, false; ; {
 			mode, changed := p.state()
-			if mode == BlackHole || l.swallow.Load() && mode == HalfOpen {
+			if swallowed := l.swallow.Load() && mode == HalfOpen; swallowed || mode == BlackHole {
+				if !held && swallowed {
+					p.count(func(m *Met) *int { return &m.Swallowed })
+				} else if !held {
+					p.count(func(m *Met) *int { return &m.Held })
+				}
+				held = true
 				select {
 				case <-changed:
 					continue
@@ -225,6 +281,7 @@ func (p *Proxy) write(l *link, to net.Conn, pieces <-chan []byte) {
 			if mode == Late && !waited {
 				select {
 				case <-time.After(p.Delay):
+					p.count(func(m *Met) *int { return &m.Late })
 				case <-changed:
 				case <-l.ended:
 					return
@@ -256,14 +313,30 @@ func (p *Proxy) sprung(said []byte) (cut, forward bool) {
 	return true, t.forward
 }
 
-func (l *link) reset() {
+// said hears what the server says.
+func (p *Proxy) said(piece []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ears = slices.DeleteFunc(p.ears, func(e *ear) bool {
+		if !bytes.Contains(piece, e.sign) {
+			return false
+		}
+		close(e.heard)
+		return true
+	})
+}
+
+// reset ends a link, and reports whether it stood until then.
+func (l *link) reset() (stood bool) {
 	l.once.Do(func() {
+		stood = true
 		close(l.ended)
 		reset(l.client)
 		if l.server != nil {
 			reset(l.server)
 		}
 	})
+	return stood
 }
 
 // reset ends a connection as a crash does, with RST.

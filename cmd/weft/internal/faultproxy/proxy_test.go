@@ -179,3 +179,51 @@ func TestAConnectionThatOpensDuringAChangeFollowsIt(t *testing.T) {
 		}
 	}
 }
+
+// What a link counts is what its traffic met, and nothing while it passes.
+func TestALinkCountsWhatItsTrafficMeets(t *testing.T) {
+	for mode, want := range map[faultproxy.Mode]faultproxy.Met{
+		faultproxy.Pass: {Opened: 1}, faultproxy.Refuse: {Opened: 1, Refused: 1}, faultproxy.BlackHole: {Opened: 1, Held: 1},
+		faultproxy.HalfOpen: {Opened: 1, Swallowed: 1}, faultproxy.Late: {Opened: 1, Late: 2}, // question and answer
+	} {
+		p, dial := start(t)
+		p.Delay = 10 * time.Millisecond
+		c := dial()
+		if _, err := c.ask("a", long); err != nil {
+			t.Fatal(err)
+		}
+		p.Set(mode)
+		if mode != faultproxy.Refuse && p.Met() != (faultproxy.Met{Opened: 1}) {
+			t.Errorf("in mode %d, before anything was said, it met %+v", mode, p.Met())
+		}
+		patience := short
+		if mode == faultproxy.Late {
+			patience = long
+		}
+		_, _ = c.ask("b", patience)
+		if got := p.Met(); got != want {
+			t.Errorf("in mode %d it met %+v, and not %+v", mode, got, want)
+		}
+	}
+}
+
+func TestWhatTheServerSaysIsHeard(t *testing.T) {
+	p, dial := start(t)
+	heard, never := p.Hear([]byte("b")), p.Hear([]byte("c"))
+	for _, word := range []string{"a", "b"} {
+		select {
+		case <-heard:
+			t.Error("it was heard before it was said")
+		default:
+		}
+		if _, err := dial().ask(word, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-heard
+	select {
+	case <-never:
+		t.Error("what was not said was heard")
+	default:
+	}
+}

@@ -6,13 +6,17 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // figures are what a node holds, by its own word in /metrics and the system's.
@@ -95,6 +99,16 @@ func (f figures) String() string {
 	return strings.Join(all, ", ")
 }
 
+// above names the held figures that are higher than before.
+func (f figures) above(before figures) (names []string) {
+	for _, name := range held {
+		if f[name] > before[name] {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // comesToRest waits until a node holds no more than before: sessions, documents (and so
 // their subscriptions), goroutines and descriptors. A node that does not shows its goroutines.
 func comesToRest(ctx context.Context, t *testing.T, n *process, before figures, pooled ...string) {
@@ -103,11 +117,7 @@ func comesToRest(ctx context.Context, t *testing.T, n *process, before figures, 
 	defer cancel()
 	for {
 		now, err := measure(n, pooled...)
-		over := err != nil
-		for _, name := range held {
-			over = over || now[name] > before[name]
-		}
-		if !over {
+		if err == nil && len(now.above(before)) == 0 {
 			return
 		}
 		select {
@@ -117,6 +127,69 @@ func comesToRest(ctx context.Context, t *testing.T, n *process, before figures, 
 			_ = n.cmd.Process.Signal(syscall.SIGQUIT)
 			<-n.done
 			t.Log(n.logged())
+			return
+		}
+	}
+}
+
+// calmly measures nodes that have just started, with this environment, and returns what waits
+// until they hold no more than then, and Redis, where they have one, no subscription for them.
+func calmly(t *testing.T, env []string, nodes ...*process) (again func(context.Context)) {
+	t.Helper()
+	var pooled []string
+	bus := ""
+	for _, setting := range env {
+		name, value, _ := strings.Cut(setting, "=")
+		switch name {
+		case "WEFT_DATA_DIR":
+			pooled = append(pooled, value)
+		case "WEFT_DATABASE_URL", "WEFT_REDIS_URL":
+			u, err := url.Parse(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pooled = append(pooled, u.Host)
+			if name == "WEFT_REDIS_URL" {
+				bus = u.Host
+			}
+		}
+	}
+	var calm []figures
+	for _, n := range nodes {
+		f, err := measure(n, pooled...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		calm = append(calm, f)
+	}
+	return func(ctx context.Context) {
+		t.Helper()
+		for i, n := range nodes {
+			comesToRest(ctx, t, n, calm[i], pooled...)
+		}
+		if bus != "" {
+			subscriptionsEnd(ctx, t, bus)
+		}
+	}
+}
+
+// subscriptionsEnd waits until Redis has no subscription left but each node's to the channel
+// that shows that its link is up.
+func subscriptionsEnd(ctx context.Context, t *testing.T, addr string) {
+	t.Helper()
+	server := redis.NewClient(&redis.Options{Addr: addr})
+	defer server.Close()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		channels, err := server.PubSubChannels(ctx, "*").Result()
+		if err == nil && slices.Equal(channels, []string{"weft:doc:"}) {
+			return
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			t.Errorf("Redis has subscriptions to %q (%v)", channels, err)
 			return
 		}
 	}
