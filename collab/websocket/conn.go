@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 	"unsafe"
 
 	"github.com/gorilla/websocket"
@@ -111,7 +110,7 @@ func wait(a, b <-chan struct{}, most time.Duration) {
 	}
 }
 
-// text takes a text frame. It runs in the read loop, so while it waits nothing more
+// text takes a text frame, which is UTF-8. It runs in the read loop, so while it waits nothing more
 // is read, and TCP holds the client back.
 func (c *conn) text(frame []byte) {
 	defer func() {
@@ -121,10 +120,6 @@ func (c *conn) text(frame []byte) {
 		}
 	}()
 	if c.closing.Load() {
-		return
-	}
-	if !utf8.Valid(frame) {
-		c.Close(nil, websocket.CloseInvalidFramePayloadData, "text is UTF-8")
 		return
 	}
 	if c.echo != nil {
@@ -212,7 +207,7 @@ func (c *conn) failed(err error) {
 	var wrong violation
 	switch {
 	case errors.As(err, &wrong):
-		c.say(websocket.CloseProtocolError, wrong.Error())
+		c.say(wrong.code, wrong.what)
 	case errors.Is(err, errCrowded):
 		c.say(websocket.CloseTryAgainLater, string(protocol.Unavailable))
 	}
