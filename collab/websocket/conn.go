@@ -122,12 +122,12 @@ func (c *conn) text(frame []byte) {
 	if c.closing.Load() {
 		return
 	}
-	if c.echo != nil {
-		c.sendBack(frame, c.ws.Write)
-		return
-	}
 	if !c.messages.Allow() {
 		c.flooded()
+		return
+	}
+	if c.echo != nil {
+		c.sendBack(frame, c.ws.Write)
 		return
 	}
 	m, err := protocol.Decode(frame, c.h.hub.Limits())
@@ -162,21 +162,25 @@ func (c *conn) joined() bool {
 
 // binary takes a binary frame, which the protocol has none of.
 func (c *conn) binary(frame []byte) {
-	if c.echo != nil && !c.closing.Load() {
+	switch {
+	case c.echo == nil:
+		c.Close(nil, websocket.CloseUnsupportedData, "frames are text")
+	case c.closing.Load():
+	case !c.messages.Allow():
+		c.flooded()
+	default:
 		c.sendBack(frame, c.ws.WriteBinary)
-		return
 	}
-	c.Close(nil, websocket.CloseUnsupportedData, "frames are text")
 }
 
 // sent gives the engine its credit back for a frame that was written.
 func (c *conn) sent(frame []byte) {
-	if c.echo != nil {
-		c.echo <- struct{}{}
-		return
-	}
 	if len(frame) > 0 && c.last.Load() == unsafe.SliceData(frame) {
 		close(c.written)
+		return
+	}
+	if c.echo != nil {
+		c.echo <- struct{}{}
 		return
 	}
 	c.joining.Lock()

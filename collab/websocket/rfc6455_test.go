@@ -281,6 +281,19 @@ func TestADocumentsConnectionHasTheSameRules(t *testing.T) {
 	}
 }
 
+// A suite meets the bounds that a client meets.
+func TestTheEchoHasTheSameBounds(t *testing.T) {
+	addr, _ := start(t, collab.Config{}, websocket.Config{MessagesPerS: 1})
+	for _, first := range []byte{fin | text, fin | bin} {
+		socket := open(t, addr, "/", "ada")
+		socket.write(slices.Repeat([]frame{{first: first, payload: "a"}}, 1000)...)
+		got := socket.answers(strings.Repeat("a|", 999))
+		if n := strings.Count(got, " a|"); n < 2 || !strings.Contains(got, `|text {"t":"er`) || !strings.HasSuffix(got, "|close 1008|end") {
+			t.Errorf("opcode %d: the server says %q", first&0xf, got)
+		}
+	}
+}
+
 // What it does not offer it does not take, and says nothing of.
 func TestNoCompressionIsAgreedUpon(t *testing.T) {
 	addr, _ := start(t, collab.Config{}, websocket.Config{})
