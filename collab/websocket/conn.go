@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 	"unsafe"
 
 	"github.com/gorilla/websocket"
@@ -113,7 +112,7 @@ func wait(a, b <-chan struct{}, most time.Duration) {
 	}
 }
 
-// text takes a text frame. It runs in the read loop, so while it waits nothing more
+// text takes a text frame, which is UTF-8. It runs in the read loop, so while it waits nothing more
 // is read, and TCP holds the client back.
 func (c *conn) text(frame []byte) {
 	defer func() {
@@ -125,16 +124,12 @@ func (c *conn) text(frame []byte) {
 	if c.closing.Load() {
 		return
 	}
-	if !utf8.Valid(frame) {
-		c.Close(nil, websocket.CloseInvalidFramePayloadData, "text is UTF-8")
+	if !c.messages.Allow() {
+		c.flooded()
 		return
 	}
 	if c.echo != nil {
 		c.sendBack(frame, c.ws.Write)
-		return
-	}
-	if !c.messages.Allow() {
-		c.flooded()
 		return
 	}
 	m, err := protocol.Decode(frame, c.h.hub.Limits())
@@ -169,21 +164,25 @@ func (c *conn) joined() bool {
 
 // binary takes a binary frame, which the protocol has none of.
 func (c *conn) binary(frame []byte) {
-	if c.echo != nil && !c.closing.Load() {
+	switch {
+	case c.echo == nil:
+		c.Close(nil, websocket.CloseUnsupportedData, "frames are text")
+	case c.closing.Load():
+	case !c.messages.Allow():
+		c.flooded()
+	default:
 		c.sendBack(frame, c.ws.WriteBinary)
-		return
 	}
-	c.Close(nil, websocket.CloseUnsupportedData, "frames are text")
 }
 
 // sent gives the engine its credit back for a frame that was written.
 func (c *conn) sent(frame []byte) {
-	if c.echo != nil {
-		c.echo <- struct{}{}
-		return
-	}
 	if len(frame) > 0 && c.last.Load() == unsafe.SliceData(frame) {
 		close(c.written)
+		return
+	}
+	if c.echo != nil {
+		c.echo <- struct{}{}
 		return
 	}
 	c.joining.Lock()
@@ -214,7 +213,7 @@ func (c *conn) failed(err error) {
 	var wrong violation
 	switch {
 	case errors.As(err, &wrong):
-		c.say(websocket.CloseProtocolError, wrong.Error())
+		c.say(wrong.code, wrong.what)
 	case errors.Is(err, errCrowded):
 		c.say(websocket.CloseTryAgainLater, string(protocol.Unavailable))
 	}

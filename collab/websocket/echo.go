@@ -8,7 +8,8 @@ import (
 
 // Echo upgrades any request and sends back every message as it came, text and binary,
 // with the upgrader, limits and rules of a session's connection. It is for suites
-// that test WebSocket servers, and asks for no token.
+// that test WebSocket servers, and asks for no token. The largest messages of such suites
+// have 16 MiB, for which Limits.Message has to be raised.
 func (h *Handler) Echo(w http.ResponseWriter, r *http.Request) {
 	if !IsUpgrade(r) {
 		refuse(http.StatusBadRequest, protocol.BadMessage, "this is the address of a WebSocket that echoes").write(w)

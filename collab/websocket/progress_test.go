@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -42,6 +43,38 @@ func TestALargeDocumentReachesAClientOnASlowLine(t *testing.T) {
 		}
 		if took := time.Since(began); took < 3*writeWait || !strings.Contains(got.String(), `"t":"welcome"`) {
 			t.Errorf("it took %v: this shows nothing", took)
+		}
+	})
+}
+
+// A message that takes a client more than a minute to send arrives, though the client answers no ping before its end.
+func TestALargeMessageArrivesFromAClientOnASlowLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newArena(t)
+		conn, in := a.dial(t, "doc", "writer")
+		defer conn.Close()
+		answered := make(chan bool, 1)
+		go func() {
+			for {
+				_, payload, err := readFrame(in)
+				if err != nil || string(payload) == `{"t":"pong"}` {
+					answered <- err == nil
+					return
+				}
+			}
+		}()
+		m := &mutant{Rand: rand.New(rand.NewPCG(1, 1))}
+		frames := append(m.bytes(0x81, protocol.Hello{Client: "client-of-the-writer"}.Append(nil)),
+			m.bytes(0x81, []byte(`{"t":"ping"`+strings.Repeat(" ", 1_000_000)+`}`))...)
+		began := time.Now()
+		for piece := range slices.Chunk(frames, 10_000) {
+			if _, err := conn.Write(piece); err != nil {
+				t.Fatalf("cut off after %v: %v", time.Since(began), err)
+			}
+			time.Sleep(time.Second)
+		}
+		if took := time.Since(began); took < 2*pongWait || !<-answered {
+			t.Errorf("it is not answered, or took no more than %v", took)
 		}
 	})
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,12 +18,13 @@ import (
 // raw is a WebSocket whose bytes the test writes itself.
 type raw struct {
 	net.Conn
-	t testing.TB
-	r *bufio.Reader
+	t    testing.TB
+	r    *bufio.Reader
+	chop int // bytes that are written at a time
 }
 
-// open makes the handshake of RFC 6455 by hand.
-func open(t testing.TB, addr, path, user string) *raw {
+// open makes the handshake of RFC 6455 by hand, with more header lines if need be.
+func open(t testing.TB, addr, path, user string, lines ...string) *raw {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -30,11 +33,14 @@ func open(t testing.TB, addr, path, user string) *raw {
 	t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: weft.v1\r\nAuthorization: Bearer %s\r\n\r\n", path, addr, user)
-	c := &raw{conn, t, bufio.NewReader(conn)}
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: weft.v1\r\nAuthorization: Bearer %s\r\n%s\r\n", path, addr, user, strings.Join(append(lines, ""), "\r\n"))
+	c := &raw{conn, t, bufio.NewReader(conn), math.MaxInt}
 	response, err := http.ReadResponse(c.r, nil)
 	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("the handshake: %v %v", response, err)
+	}
+	if extensions := response.Header.Values("Sec-WebSocket-Extensions"); len(extensions) > 0 {
+		t.Fatalf("it agrees upon %q", extensions)
 	}
 	if accept := response.Header.Get("Sec-WebSocket-Accept"); accept != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" { // of RFC 6455, 1.3
 		t.Fatalf("Sec-WebSocket-Accept is %s", accept)
@@ -86,7 +92,9 @@ func (c *raw) write(frames ...frame) {
 	for _, f := range frames {
 		all = append(all, f.bytes()...)
 	}
-	_, _ = c.Write(all) // it may be closed already: what is read tells
+	for piece := range slices.Chunk(all, c.chop) {
+		_, _ = c.Write(piece) // it may be closed already: what is read tells
+	}
 }
 
 // read returns the next frame of the server: its opcode, and its payload.

@@ -166,7 +166,7 @@ func TestALongMessageHasItsTimeToCome(t *testing.T) {
 func TestLongMessagesComeAsTheyWereSent(t *testing.T) {
 	var sent []byte
 	for i := range 5 {
-		frame := half(0x01, 70<<10, 70<<10)
+		frame := half(0x02, 70<<10, 70<<10)
 		for k := range frame[14:] {
 			frame[14+k] = byte(i + k)
 		}

@@ -24,6 +24,20 @@ type wire struct {
 	closed bool
 }
 
+// Read takes bytes of a long message, which has a time of its own, for a sign of life: a client
+// can answer no ping before it has sent the whole frame.
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.strict.Read(p)
+	if n > 0 && w.place.held > 0 {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !w.closed {
+			_ = w.SetReadDeadline(time.Now().Add(pongWait))
+		}
+	}
+	return n, err
+}
+
 // Write writes all of p.
 func (w *wire) Write(p []byte) (written int, err error) {
 	for {
