@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weft-collab/weft/collab"
 	"github.com/weft-collab/weft/collab/client"
 	"github.com/weft-collab/weft/persistence/postgres"
 	"github.com/weft-collab/weft/persistence/storetest"
