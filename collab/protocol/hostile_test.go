@@ -64,7 +64,7 @@ func TestHostileJSONIsRefusedWithItsCode(t *testing.T) {
 		"depth in an unknown field":          {`{"t":"ping","x":` + deep(1000) + `}`, taken},
 		"more depth than any reader takes":   {`{"t":"ping","x":` + deep(100_000) + `}`, badMessage},
 		"depth in an attribute":              {op(`[{"insert":"x","attributes":{"a":` + deep(17) + `}}]`), badOp},
-		"a hundred thousand parts":           {op(`[` + strings.Repeat(`{"insert":"x"},{"retain":1},`, 50_000) + `{"delete":1}]`), badOp},
+		"a hundred thousand parts":           {op(`[` + strings.Repeat(`{"insert":"x"},{"retain":1},`, 50_000) + `{"delete":1}]`), protocol.TooLarge},
 		"an open string":                     {`{"t":"ping`, badMessage},
 		"half an object in an unknown field": {`{"t":"ping","x":{`, badMessage},
 		"a client id of a megabyte":          {`{"t":"hello","client":"` + strings.Repeat("a", 1<<20) + `"}`, badMessage},
