@@ -284,18 +284,23 @@ test('stops where the server goes on refusing', async () => {
   expect(doc.state).toMatchObject({ connection: 'closed', canWrite: false, unsentText: 'onetwo', error: { code: 'bad_op', final: true } });
 });
 
-test('splits an edit that is larger than a message, and keeps the whole of it in order', async () => {
+test.each<[string, { message?: number; components?: number }]>([
+  ['a message', { message: 600 }],
+  ['what has so many components', { components: 3 }],
+])('splits an edit that is larger than %s, and keeps the whole of it in order', async (_, limit) => {
   const doc = join();
   await rest();
-  wire().say({ ...hi, limits: { ...limits, message: 600 } });
-  const long = Array.from({ length: 200 }, (_, i) => `${i}\ud83d\ude00`).join('');
-  doc.edit(new Delta().insert(long));
+  wire().say({ ...hi, limits: { ...limits, ...limit } });
+  const pieces = Array.from({ length: 200 }, (_, i) => `${i}\ud83d\ude00`);
+  const long = pieces.join('');
+  doc.edit(pieces.reduce((d, piece, i) => d.insert(piece, i % 2 ? { bold: true } : {}), new Delta()));
   await rest();
   let [v, received] = [1, new Delta().insert('hi\n')];
   for (let seq = 1; doc.state.saved !== 'saved'; seq++) {
     const op = wire().ops().at(-1) as { seq: number; d: Delta['ops'] };
     expect(op.seq).toBe(seq);
-    expect(new TextEncoder().encode(JSON.stringify({ t: 'op', v, seq, d: op.d })).length).toBeLessThanOrEqual(600);
+    expect(new TextEncoder().encode(JSON.stringify({ t: 'op', v, seq, d: op.d })).length).toBeLessThanOrEqual(limit.message ?? limits.message);
+    expect(op.d.length).toBeLessThanOrEqual(limit.components ?? 10_000);
     received = received.compose(new Delta(op.d));
     wire().say({ t: 'ops', v: v++, ops: [{ c: wire().sent[0]?.client, seq, u: 'ada', d: op.d }] });
     await rest();

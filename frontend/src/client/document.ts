@@ -3,7 +3,7 @@ import Delta from 'quill-delta';
 import { Connection, type Verdict } from './connection';
 import { type ConnectionState, Emitter, type Options } from './event';
 import { apply, type DocumentType, fromWire, newborn } from './form';
-import type { Failure, Role, ServerMessage, Welcome } from './message';
+import type { Failure, Limits, Role, ServerMessage, Welcome } from './message';
 import { carry, carryAll, type Cursor, inView, type Peer, type Peers, toServer, update, type User } from './presence';
 import * as replica from './state';
 import { adopt, keep, MemoryStorage, openStorage, type Place, restore, type Storage } from './storage';
@@ -43,7 +43,7 @@ export class WeftDocument extends Emitter {
   private reforming = false;
   private refusedSize = false;
   private refused: string | undefined;
-  private limits = { message: 1 << 20 };
+  private limits: Pick<Limits, 'message' | 'components'> = { message: 1 << 20 };
   private replaces: string | undefined;
   private writing: Promise<void> | null = null;
   private dirty = false;
@@ -347,7 +347,7 @@ export class WeftDocument extends Emitter {
 
   private flush(): void {
     if (this.greeted && this.state.canWrite) {
-      const next = replica.send(this.s, this.limits.message - messageEnvelope);
+      const next = replica.send(this.s, this.limits.message - messageEnvelope, this.limits.components);
       if (this.refusedBytes !== null && next.inFlight && JSON.stringify(next.inFlight.ops) === this.refusedBytes) {
         this.strikes = strikesAllowed;
         this.giveUp(this.refusal ?? { code: 'bad_op', msg: 'the server does not take the edit' });

@@ -6,7 +6,7 @@ export type DocumentType = 'rich' | 'text';
 
 const bytes = new TextEncoder();
 
-/** The most components that the server takes in one delta. */
+/** The most components that a server takes in one delta, where it does not tell. */
 const maxComponents = 10_000;
 
 /** Delta's constructor keeps the array that it is given: this one is for deltas from outside. */
@@ -229,24 +229,25 @@ function unstand(d: Delta, base: Delta, from: Map<string, string>): Delta {
 }
 
 /**
- * Splits d where the encoded first part would pass the limit in bytes: base∘first∘rest is base∘d.
+ * Splits d where the encoded first part would pass the limit in bytes, or most components, of which it takes
+ * three to get on: base∘first∘rest is base∘d.
  * rest is null where d fits. A single embed beyond the limit stays whole; the server will refuse it.
  */
-export function split(d: Delta, limit: number): { first: Delta; rest: Delta | null } {
-  if (d.ops.length <= maxComponents && sizeOf(d.ops) <= limit) return { first: d, rest: null };
+export function split(d: Delta, limit: number, most = maxComponents): { first: Delta; rest: Delta | null } {
+  if (d.ops.length <= most && sizeOf(d.ops) <= limit) return { first: d, rest: null };
   const first = new Delta();
   let room = limit - 2;
   let reached = 0; // in what first leaves
   for (const [i, op] of d.ops.entries()) {
     const need = sizeOf(op) + 1;
-    if (need <= room && first.ops.length < maxComponents - 1) {
+    if (need <= room && first.ops.length < Math.max(most, 3) - 1) {
       first.push(op);
       room -= need;
       reached += typeof op.insert === 'string' ? op.insert.length : op.insert ? 1 : ((op.retain as number | undefined) ?? 0);
       continue;
     }
     const tail = d.ops.slice(i);
-    const head = typeof op.insert === 'string' && first.ops.length < maxComponents - 1 ? fitting(op, room) : '';
+    const head = typeof op.insert === 'string' && first.ops.length < Math.max(most, 3) - 1 ? fitting(op, room) : '';
     if (head) {
       first.insert(head, op.attributes);
       reached += head.length;

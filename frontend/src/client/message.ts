@@ -9,6 +9,7 @@ export interface Limits {
   attributes: number;
   ops_per_s: number;
   presence: number;
+  components?: number;
 }
 
 export interface Welcome {

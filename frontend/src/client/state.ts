@@ -95,9 +95,9 @@ export function edit(s: State, delta: Delta): Step {
 }
 
 /** Moves the buffer, or as much of it as limit bytes take, into flight. The same state where nothing may go. */
-export function send(s: State, limit = Infinity): State {
+export function send(s: State, limit = Infinity, components?: number): State {
   if (s.v < 0 || s.inFlight || s.former || !s.buffer) return s;
-  const { first, rest } = split(s.buffer, limit);
+  const { first, rest } = split(s.buffer, limit, components);
   return { ...s, inFlight: first, buffer: rest, seq: s.seq + 1 };
 }
 
