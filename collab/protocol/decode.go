@@ -245,12 +245,16 @@ func (m *Op) fits(limits Limits) error {
 		if len(c.Attributes) == 0 && c.Embed == nil {
 			continue
 		}
-		part := ot.Delta{{Embed: c.Embed, Insert: "x", Attributes: c.Attributes}}
+		part, around := ot.Delta{{Insert: "x", Attributes: c.Attributes}}, `[{"insert":"x"}]`
 		if c.Embed != nil {
-			part[0].Insert = ""
+			part, around = ot.Delta{{Embed: c.Embed, Attributes: c.Attributes}}, `[{"insert":}]`
 		}
-		if n := len(part.AppendJSON(nil)); limits.Attributes > 0 && n > limits.Attributes+len(`[{"insert":"x","attributes":}]`) {
-			return &Error{Code: TooLarge, Seq: m.Seq, Msg: fmt.Sprintf("component %d has more than %d bytes of attributes or embed", i, limits.Attributes)}
+		n := len(part.AppendJSON(nil)) - len(around)
+		if len(c.Attributes) > 0 {
+			n -= len(`,"attributes":`)
+		}
+		if limits.Attributes > 0 && n > limits.Attributes {
+			return &Error{Code: TooLarge, Seq: m.Seq, Msg: fmt.Sprintf("component %d has more than %d bytes of attributes and embed", i, limits.Attributes)}
 		}
 	}
 	return nil
