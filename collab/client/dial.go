@@ -108,6 +108,7 @@ func (c *Conn) Receive(silence time.Duration) (protocol.ServerMessage, error) {
 		if err != nil {
 			return nil, err
 		}
+		c.last = Closed{} // what the connection outlived did not end it
 		switch m := m.(type) {
 		case nil:
 			continue // an extension
