@@ -4,7 +4,10 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/weft-collab/weft/collab"
@@ -33,6 +36,9 @@ func devTokens(c *config) http.HandlerFunc {
 		case !protocol.OriginAllowed(c.origins, origin, r.Host):
 			refuse(http.StatusForbidden, "pages of the origin "+origin+" are not allowed here")
 			return
+		case c.dev != devPublic && !ownName(r.Host):
+			refuse(http.StatusForbidden, "a development server gives tokens to pages of this machine alone: open it as localhost, or, where everybody who can reach it may read and write all, set WEFT_DEV=public")
+			return
 		case err != nil || !protocol.ValidDoc(in.Doc) || role == collab.None || len(in.Name) > 200 || len(in.Sub) > 200:
 			refuse(http.StatusBadRequest, `send {"doc": an id, "name": a name, "role": read, comment, write or manage, "sub": the user's id}; all but doc may be left out`)
 			return
@@ -52,4 +58,11 @@ func devTokens(c *config) http.HandlerFunc {
 		w.Header().Set("Cache-Control", "no-store")
 		_ = json.NewEncoder(w).Encode(map[string]string{"token": token})
 	}
+}
+
+// ownName reports whether a Host header names this machine whoever looks it up. Another name may be one that
+// its owner has pointed here, so that his page has our own origin.
+func ownName(host string) bool {
+	u, err := url.Parse("http://" + strings.ToLower(host))
+	return err == nil && (loopback(net.JoinHostPort(u.Hostname(), "0")) || strings.HasSuffix(u.Hostname(), ".localhost"))
 }
