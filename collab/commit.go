@@ -251,7 +251,7 @@ func (d *document) readLog() {
 	if d.behind { // what others write meanwhile must not be faster than this
 		after = 0
 	}
-	d.do(effLog{purpose: logPurpose{kind: toSync}, from: d.head(), limit: d.rules.tailOps, maxBytes: frameBytes, after: after})
+	d.do(effLog{purpose: logPurpose{kind: toSync}, from: d.head(), limit: d.rules.tailOps, maxBytes: d.rules.frameBytes, after: after})
 }
 
 func (d *document) logRead(ev evLog) {
@@ -288,7 +288,7 @@ func (d *document) synced(ev evLog) {
 	if !d.advance(ops) {
 		return
 	}
-	if len(ops) >= d.rules.tailOps || bytesOf(ops) >= frameBytes { // a bound was met: there may be more
+	if len(ops) >= d.rules.tailOps || bytesOf(ops) >= d.rules.frameBytes { // a bound was met: there may be more
 		d.mustSync, d.behind = true, true
 		return
 	}

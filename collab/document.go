@@ -110,7 +110,10 @@ type rules struct {
 	announceEvery time.Duration // between announcements to other nodes
 	forgetAfter   time.Duration // without an announcement
 	tailOps       int           // operations in memory; also of one reading of the log
+	tailBytes     int           // of these operations, where there is more than one
 	loadedOps     int           // operations in memory at first
+	frameBytes    int           // of operations in one frame, where there is more than one; also of one reading of the log
+	oldMost       int           // operations for which older parts of the log are read at a time
 }
 
 func newDocument(id string, r rules) *document {
@@ -293,7 +296,7 @@ func (d *document) opened(l loaded) {
 	d.phase = open
 	d.meta, d.content, d.snapshotted = l.meta, l.content, l.snapshot
 	d.tip, d.fed = d.content, l.meta.Version
-	d.tail = tail{most: d.rules.tailOps, base: l.meta.Version - int64(len(l.tail))}
+	d.tail = tail{most: d.rules.tailOps, mostBytes: d.rules.tailBytes, base: l.meta.Version - int64(len(l.tail))}
 	for _, op := range l.tail {
 		d.tail.push(op)
 	}

@@ -41,10 +41,10 @@ func (d *document) feed(s *session, frames map[int64]feedFrame) {
 			ops, kept := d.tail.since(s.v)
 			if !kept {
 				s.reading = true
-				d.do(effLog{purpose: logPurpose{kind: toFeed, s: s}, from: s.v, limit: d.rules.tailOps, maxBytes: frameBytes})
+				d.do(effLog{purpose: logPurpose{kind: toFeed, s: s}, from: s.v, limit: d.rules.tailOps, maxBytes: d.rules.frameBytes})
 				return
 			}
-			f = frameOf(s.v, ops)
+			f = frameOf(s.v, ops, d.rules.frameBytes)
 			if frames != nil {
 				frames[s.v] = f
 			} else {
@@ -56,12 +56,12 @@ func (d *document) feed(s *session, frames map[int64]feedFrame) {
 	}
 }
 
-// frameOf merges as many operations after version v as a frame may hold, one at least.
-func frameOf(v int64, ops []logged) feedFrame {
+// frameOf merges operations after version v into a frame, as many as have at most so many bytes, one at least.
+func frameOf(v int64, ops []logged, most int) feedFrame {
 	var wires [][]byte
 	bytes := 0
 	for i, op := range ops {
-		if i > 0 && bytes+len(op.wire) > frameBytes {
+		if i > 0 && bytes+len(op.wire) > most {
 			break
 		}
 		wires = append(wires, op.wire)
@@ -88,7 +88,7 @@ func (d *document) feedRead(s *session, ev evLog) {
 		if over := ev.from + int64(len(ops)) - d.head(); over > 0 {
 			ops = ops[:int64(len(ops))-over]
 		}
-		f := frameOf(ev.from, ops)
+		f := frameOf(ev.from, ops, d.rules.frameBytes)
 		s.v = f.to
 		d.owns(s, f.bytes)
 		d.send(s, f.bytes)

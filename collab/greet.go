@@ -134,8 +134,8 @@ func (d *document) welcome(s *session) {
 		made, known := d.tail.made(v)
 		if !ok || v > 0 && !known {
 			s.reading = true
-			d.count(s, frameBytes) // until it is known
-			d.do(effLog{purpose: logPurpose{kind: toGreet, s: s}, from: max(0, v-1), limit: d.rules.tailOps, maxBytes: frameBytes})
+			d.count(s, d.rules.frameBytes) // until it is known
+			d.do(effLog{purpose: logPurpose{kind: toGreet, s: s}, from: max(0, v-1), limit: d.rules.tailOps, maxBytes: d.rules.frameBytes})
 			return
 		}
 		d.welcomeOps(s, made, ops)
@@ -176,7 +176,7 @@ func (d *document) welcomeOps(s *session, made logged, ops []logged) {
 	last := made
 	bytes := 0
 	for i, op := range ops {
-		if v == d.head() || i > 0 && bytes+len(op.wire) > frameBytes {
+		if v == d.head() || i > 0 && bytes+len(op.wire) > d.rules.frameBytes {
 			break
 		}
 		w.Ops = append(w.Ops, op.wire)

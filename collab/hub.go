@@ -96,7 +96,8 @@ func NewHub(c Config) *Hub {
 			welcomeBytes: c.UnreadBytes / 4, nodeBytes: int64(c.UnreadBytes), nodeUnread: new(atomic.Int64),
 			idleAfter: orTime(c.IdleAfter, 30*time.Second), slowAfter: orTime(c.SlowAfter, 10*time.Second),
 			storeAfter: orTime(c.StoreAfter, 2*time.Minute), tellEvery: orTime(c.PresenceEvery, 40*time.Millisecond), opsPerS: c.OpsPerDocument,
-			announceEvery: 10 * time.Second, forgetAfter: 25 * time.Second, tailOps: tailOps, loadedOps: loadedOps,
+			announceEvery: 10 * time.Second, forgetAfter: 25 * time.Second, tailOps: tailOps, tailBytes: tailBytes, loadedOps: loadedOps,
+			frameBytes: frameBytes, oldMost: oldMost,
 		},
 	}
 }

@@ -149,7 +149,8 @@ func simRules() rules {
 	return rules{
 		limits: protocol.Limits{Message: 1 << 20, Document: 1 << 20, Attributes: 4096, OpsPerS: 1, Presence: 2048}, sessions: 100, welcomeBytes: 1, batch: 4,
 		snapshotEvery: 16, idleAfter: 2 * time.Second, slowAfter: 10 * time.Second, storeAfter: 20 * time.Second,
-		tellEvery: time.Second, announceEvery: 10 * time.Second, forgetAfter: 25 * time.Second, tailOps: 12, loadedOps: 6,
+		tellEvery: time.Second, announceEvery: 10 * time.Second, forgetAfter: 25 * time.Second, tailOps: 12, tailBytes: tailBytes, loadedOps: 6,
+		frameBytes: frameBytes, oldMost: oldMost,
 	}
 }
 

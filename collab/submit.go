@@ -258,7 +258,7 @@ const oldMost = 2
 
 // readOld goes on with the operations that wait for older parts of the log, a part for each in turn.
 func (d *document) readOld() {
-	for d.readingOld < oldMost && len(d.old) > 0 {
+	for d.readingOld < d.rules.oldMost && len(d.old) > 0 {
 		next := d.old[0]
 		d.old = d.old[1:]
 		if s := next.s; s != nil && (s.ended || s.replaced) {
@@ -266,7 +266,7 @@ func (d *document) readOld() {
 			continue
 		}
 		d.readingOld++
-		d.do(effLog{purpose: logPurpose{kind: toRebase, s: next.s, call: next.call}, from: next.call.at, limit: d.rules.tailOps, maxBytes: frameBytes})
+		d.do(effLog{purpose: logPurpose{kind: toRebase, s: next.s, call: next.call}, from: next.call.at, limit: d.rules.tailOps, maxBytes: d.rules.frameBytes})
 	}
 }
 

@@ -54,10 +54,11 @@ func (l logged) origin() *protocol.Origin { return &protocol.Origin{Client: l.cl
 
 // tail is the newest part of a log: operations base+1 to base+len(ops).
 type tail struct {
-	most  int // operations that trim keeps
-	base  int64
-	ops   []logged
-	bytes int
+	most      int // operations that trim keeps
+	mostBytes int // of their wire
+	base      int64
+	ops       []logged
+	bytes     int
 }
 
 func (t *tail) head() int64 { return t.base + int64(len(t.ops)) }
@@ -84,7 +85,7 @@ func (t *tail) push(op logged) {
 }
 
 func (t *tail) overfull() bool {
-	return len(t.ops) > 2*t.most || t.bytes > 2*tailBytes && len(t.ops) > 1
+	return len(t.ops) > 2*t.most || t.bytes > 2*t.mostBytes && len(t.ops) > 1
 }
 
 // trim forgets the oldest operations beyond the bounds; the newest one stays.
@@ -93,7 +94,7 @@ func (t *tail) trim() {
 	bytes := 0
 	for i := len(t.ops) - 1; i >= 0; i-- {
 		bytes += len(t.ops[i].wire)
-		if n := len(t.ops) - i; n > 1 && (n > t.most || bytes > tailBytes) {
+		if n := len(t.ops) - i; n > 1 && (n > t.most || bytes > t.mostBytes) {
 			keep = n - 1
 			break
 		}
