@@ -50,7 +50,7 @@ func fold(ctx context.Context, store Store, doc string, before time.Time, progre
 	}
 	var content *ot.Document // at version at; built when there is something to fold
 	for at, more := meta.Folded, true; more; {
-		ops, err := store.Log(ctx, doc, at, int(min(foldStep, max(0, meta.Version-1-at))), 8<<20)
+		ops, err := store.Log(ctx, doc, at, int(min(foldStep, max(0, meta.Version-1-at))), rebuildBytes)
 		if err != nil {
 			return gone, err
 		}
@@ -100,7 +100,7 @@ func Old(ctx context.Context, store Store, doc string, before time.Time) (n int6
 		return 0, err
 	}
 	for {
-		ops, err := store.Log(ctx, doc, meta.Folded+n, int(min(foldStep, max(0, meta.Version-1-meta.Folded-n))), 8<<20)
+		ops, err := store.Log(ctx, doc, meta.Folded+n, int(min(foldStep, max(0, meta.Version-1-meta.Folded-n))), rebuildBytes)
 		if err != nil {
 			return n, err
 		}

@@ -343,7 +343,7 @@ func contentFrom(ctx context.Context, store Store, meta Meta, snap Snapshot, v i
 		}
 	}
 	for at := snap.Version; at < v; {
-		ops, err := store.Log(ctx, meta.ID, at, int(min(v-at, tailOps)), 8<<20)
+		ops, err := store.Log(ctx, meta.ID, at, int(min(v-at, tailOps)), rebuildBytes)
 		if err != nil {
 			return nil, err
 		}

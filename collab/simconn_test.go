@@ -30,6 +30,7 @@ type simConn struct {
 func (c *simConn) Send(frame []byte) {
 	if !c.closed {
 		c.toClient = append(c.toClient, frame)
+		c.checkFrame(frame)
 	}
 }
 

@@ -17,7 +17,9 @@ var (
 		"an append that was given up came too late", "log compacted between two calls", "a restored backup had grown past a client", "set on top of another lineage",
 		"token renewed", "a token allows reading alone", "a submission was answered", "a submission sent again was answered",
 		"a submission was given up, to be sent again", "a submission named its version", "a submission named a version that is folded", "read", "a cursor was carried", "the bus lost the last message of all", "refused: replaced", "refused: bad_version", "refused: rate_limited",
-		"refused: forbidden", "refused: token_expired", "a welcome waited until others were read",
+		"refused: forbidden", "refused: token_expired", "a welcome waited until others were read", "a welcome waited for the node's other documents",
+		"a part of the log was cut short by its bytes", "a frame ended early for its bytes", "a welcome stopped early for its bytes",
+		"the tail was cut by its operations", "the tail was cut by its bytes", "an old operation waited for its turn",
 	}
 	simSeldom = []string{
 		"compared otherwise", "came back after bad_version under the same id", "lost state", "somebody came while it unloaded",

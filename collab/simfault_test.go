@@ -79,7 +79,7 @@ func (n *simNode) die() {
 		}
 		l.over = true
 	}
-	n.up, n.draining, n.open, n.ending, n.unread = false, false, nil, nil, new(atomic.Int64)
+	n.up, n.draining, n.open, n.ending, n.unread, n.others = false, false, nil, nil, new(atomic.Int64), 0
 	for _, c := range n.conns {
 		c.gone = true
 		if c.client.conn == c {
@@ -115,7 +115,7 @@ func (w *world) faults() {
 			n.linked(true)
 		}
 	case 5, 6:
-		if w.one(2) && w.store.fold(simDoc) {
+		if w.one(2) && (w.one(2) && w.folds() || w.store.fold(simDoc)) {
 			w.count("log compacted")
 			w.away()
 		}
@@ -140,6 +140,8 @@ func (w *world) faults() {
 		if w.duplicates && w.one(4) {
 			w.duplicate(w.clients[w.rng.IntN(4)])
 		}
+	case 13:
+		n.othersUnread(w.rng.Int64N(2) * w.rng.Int64N(4000))
 	}
 }
 

@@ -25,6 +25,7 @@ type simNode struct {
 	conns    []*simConn
 	compare  int64 // when heads are compared with the store
 	unread   *atomic.Int64
+	others   int64 // of these bytes, what other documents have
 }
 
 // simLoop does for a document what loop does, one thing at a time.
@@ -75,8 +76,8 @@ func (n *simNode) loops() []*simLoop {
 }
 
 func (n *simNode) rules() rules {
-	r := simRules()
-	r.nodeUnread, r.nodeBytes = n.unread, 1
+	r := n.w.rules
+	r.nodeUnread = n.unread
 	return r
 }
 
@@ -128,12 +129,11 @@ func (l *simLoop) unload() bool {
 
 func (l *simLoop) step(ev event) {
 	if l.n.up && !l.over {
+		base := l.base()
 		l.perform(l.doc.step(l.n.now(), ev))
 		l.checkFed()
 		l.checkTimer()
-		if len(l.doc.door) > 0 {
-			l.n.w.count("a welcome waited until others were read")
-		}
+		l.checkBounds(base)
 		l.asks()
 	}
 }
@@ -178,6 +178,7 @@ func (n *simNode) tick() {
 func (n *simNode) compareHeads() {
 	n.compare = n.w.ns
 	n.checkTokens()
+	n.checkUnread()
 	if n.open == nil {
 		return
 	}

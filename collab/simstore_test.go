@@ -47,7 +47,10 @@ func (s *simStore) PutSnapshot(ctx context.Context, doc string, snap Snapshot) e
 
 func (s *simStore) Log(ctx context.Context, doc string, from int64, limit, maxBytes int) ([]Operation, error) {
 	s.meanwhile()
-	return s.memStore.Log(ctx, doc, from, limit, maxBytes)
+	maxBytes = s.weighed(maxBytes)
+	ops, err := s.memStore.Log(ctx, doc, from, limit, maxBytes)
+	s.cut(doc, from, ops, limit, maxBytes)
+	return ops, err
 }
 
 func (s *simStore) Meta(ctx context.Context, doc string) (Meta, error) {

@@ -33,6 +33,9 @@ func (l *simLoop) checkTimer() {
 		}
 	}
 	by(d.tellAt, "owes presence")
+	if len(d.door) > 0 {
+		by(d.now.Add(knockEvery), "looks at those who wait for their welcome")
+	}
 	for _, s := range d.list {
 		by(s.ident.Expires, "a token runs out")
 		by(s.byeAt, "a session is sent away")

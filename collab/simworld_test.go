@@ -22,6 +22,9 @@ type world struct {
 	rng  *rand.Rand
 	tell func(string, ...any) // nil: in silence
 
+	rules  rules
+	narrow bool // its bounds of bytes are small
+
 	now     time.Time
 	ns      int64 // now, in nanoseconds
 	typ     ot.Type
@@ -63,6 +66,7 @@ func newWorld(seed uint64, tell func(string, ...any)) *world {
 	w.referee = newReferee(w)
 	w.store = &simStore{newMemStore(), w}
 	w.store.now = func() time.Time { return w.now }
+	w.drawBounds()
 	skew := time.Duration(0)
 	switch w.rng.IntN(4) {
 	case 0:
@@ -223,6 +227,7 @@ func (w *world) rest() {
 	w.ending, w.life = true, 24*time.Hour
 	for _, n := range w.nodes {
 		n.linked(true)
+		n.othersUnread(0)
 	}
 	for range 20_000 {
 		for range 16 {

@@ -15,6 +15,9 @@ const (
 	loadedOps = 64 // of it when a document is opened
 )
 
+// rebuildBytes bounds the deltas of one reading of the log where content is rebuilt from it.
+const rebuildBytes = 8 << 20
+
 // logged is one committed operation in memory.
 type logged struct {
 	client string
