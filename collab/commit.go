@@ -381,6 +381,10 @@ func (d *document) snapshot() {
 
 func (d *document) snapshotDone(ev evSnapshotted) {
 	d.snapshots = false
+	if errors.Is(ev.err, ErrDeleted) {
+		d.finish(protocol.Error{Code: protocol.Deleted, Msg: "the document was deleted"})
+		return
+	}
 	if ev.err != nil {
 		// A snapshot is a cache: the next one comes later.
 		d.warn("a snapshot could not be written", ev.err)

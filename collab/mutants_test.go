@@ -120,6 +120,48 @@ var mutants = []mutant{
 	{"an operation is rebased over more than the node has", "submit.go", "	ops = ops[:min(int64(len(ops)), d.head()-c.at)]\n", "	_ = ops\n"},
 	{"a call that reads the log is not answered when a document ends", "document.go", "if p := ev.purpose; p.kind == toRebase && p.s == nil {", "if p := ev.purpose; p.kind == toSync && p.s == nil && p.call != nil {"},
 	{"a call is answered by what came after it", "submit.go", "		case c.op.Seq == ev.row.Seq: // the log has brought others of the client's since\n			d.answer(c, ev.row.Version, nil)\n", ""},
+	{"a deletion is not published to other nodes", "call.go", "	h.bus.Publish(doc, deletedMessage())\n", ""},
+	{"word of a deletion on another node is ignored", "node.go", "	case \"deleted\":\n		d.sync()\n", "	case \"deleted\":\n"},
+	{"a node that deletes a document goes on serving it", "call.go", "l.headSeen(Head{Deleted: true})", "_ = l"},
+	{"a comparison of heads does not see a deletion", "node.go", `	if h.Deleted {
+		d.finish(protocol.Error{Code: protocol.Deleted, Msg: "the document was deleted"})
+		return
+	}
+`, ""},
+	{"what is appended to a deleted document counts as stored", "commit.go", "	case err == nil:\n		d.answered(true)\n		d.committed()", "	case err == nil, errors.Is(err, ErrDeleted):\n		d.answered(true)\n		d.committed()"},
+	{"who is greeted after a deletion is told that the store is away", "greet.go", "	case errors.Is(ev.err, ErrDeleted):", "	case errors.Is(ev.err, ErrConflict):"},
+	{"the log of a deleted document is tried again", "commit.go", "if errors.Is(ev.err, ErrDeleted) || errors.Is(ev.err, ErrNotFound) {", "if errors.Is(ev.err, ErrNotFound) {"},
+	{"a submission to a deleted document is told that the store is away", "submit.go", "if errors.Is(ev.err, ErrDeleted) {", "if errors.Is(ev.err, ErrConflict) {"},
+	{"who opens a deleted document is told that the store is away", "document.go", "	case errors.Is(ev.err, ErrDeleted):", "	case errors.Is(ev.err, ErrConflict):"},
+	{"who waits for a welcome is not told of a deletion", "document.go", `	for _, s := range d.everyone() {
+		d.turnAway(s, why)
+	}
+`, `	for _, s := range d.everyone() {
+		if s.joined {
+			d.turnAway(s, why)
+		}
+	}
+`},
+	{"a call that waits for the log is not answered when a document ends", "document.go", "slices.Concat(d.stalled, d.judging, d.waiting)", "slices.Concat(d.stalled, d.judging)"},
+	{"a finished document stays in memory", "timer.go", "if d.draining || d.phase != open {", "if d.draining {"},
+	{"who may write deletes", "call.go", "	if id.Role(doc) < Manage {", "	if id.Role(doc) < Write {"},
+	{"a deleted document was never there", "call.go", "return refusal(protocol.Error{Code: protocol.Deleted,", "return refusal(protocol.Error{Code: protocol.NotFound,"},
+	{"the store takes operations after a deletion", "memstore_test.go", "		return err\n	}\n	return d.append(head, ops)", "		d = m.docs[doc]\n	}\n	return d.append(head, ops)"},
+	{"a purge leaves the document to be read", "memstore_test.go", "	d.deleted = true\n	if purge {", "	d.deleted = !purge\n	if false {"},
+	{"the log of a deleted document has no more to tell", "memstore_test.go", "		return nil, err\n	}\n	if from < d.folded {", "		return nil, nil\n	}\n	if from < d.folded {"},
+	{"a document is made where one was deleted", "memstore_test.go", "	case ErrDeleted:\n		return Meta{}, err\n", ""},
+	{"a part of the log that its bytes cut short is taken for its end", "commit.go", " || bytesOf(ops) >= d.rules.frameBytes {", " {"},
+	{"a crowded door is never opened again", "document.go", "		d.letIn()\n", ""},
+	{"a crowded door is not looked at when other documents are read", "greet.go", "		d.wake(d.now.Add(knockEvery))\n", ""},
+	{"a welcome that stops early names the head", "greet.go", "	w.V = v\n	w.Seq", "	w.V = d.head()\n	w.Seq"},
+	{"a welcome that stops early knows what follows", "greet.go", "d.seqAt(s.client, v, ops", "d.seqAt(s.client, d.head(), ops"},
+	{"an old operation does not give its turn back", "submit.go", "	d.readingOld--\n", ""},
+	{"an old operation that waits is forgotten", "submit.go", "	defer d.readOld()\n", ""},
+	{"a frame holds one operation more than its bytes allow", "feed.go", "bytes+len(op.wire) > most", "bytes > most"},
+	{"a frame takes no operation that is larger than its bytes", "feed.go", "if i > 0 && bytes+len(op.wire) > most", "if i >= 0 && bytes+len(op.wire) > most"},
+	{"the tail counts the bytes of what it forgot", "tail.go", "		t.bytes -= len(op.wire)\n", "		_ = op\n"},
+	{"content is rebuilt from a part of the log that was cut short", "loop.go", "		at += int64(len(ops))\n", "		at = v\n"},
+	{"what is held for a welcome that is read is not given back", "greet.go", "	s.reading = false\n	d.read(s, s.unread)\n", "	s.reading = false\n"},
 }
 
 var withinSeeds = regexp.MustCompile(`the first failure came within (\d+) simulations`)

@@ -16,13 +16,35 @@ var (
 )
 
 // simulate runs one whole system from a seed, to the end, and judges it.
-func simulate(seed uint64, tell func(string, ...any)) (w *world) {
-	w = newWorld(seed, tell)
+func simulate(seed uint64, tell func(string, ...any)) *world {
+	w := newWorld(seed, 1, tell)
+	w.survives(func() { w.lives() })
+	if seed%2 == 0 && !w.over() {
+		small := newWorld(seed, 2, tell)
+		small.survives(func() { small.perishes() })
+		w.failed = small.failed
+		for what, n := range small.counts {
+			w.counts[whereDeleted+what] += n
+		}
+	}
+	return w
+}
+
+// whereDeleted is what the counts of small worlds are told under.
+const whereDeleted = "where it is deleted: "
+
+// survives has a panic be a failure of the world.
+func (w *world) survives(run func()) {
 	defer func() {
 		if r := recover(); r != nil {
 			w.fail("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
+	run()
+}
+
+// lives has a document be edited to the end.
+func (w *world) lives() {
 	for w.sent < simOperations && !w.over() {
 		w.step()
 	}
@@ -30,7 +52,6 @@ func simulate(seed uint64, tell func(string, ...any)) (w *world) {
 	w.silence()
 	w.rest()
 	w.check()
-	return w
 }
 
 // simMoot: no more than one simulation in so many may end without having been judged, but five may in any run.
@@ -140,6 +161,9 @@ func simWanted() map[string]int {
 	wanted := map[string]int{}
 	for _, what := range simOften {
 		wanted[what] = 300
+	}
+	for _, what := range simDeleted {
+		wanted[whereDeleted+what] = 300
 	}
 	for _, what := range simSeldom {
 		wanted[what] = 5000

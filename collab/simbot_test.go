@@ -11,20 +11,23 @@ import (
 
 // simBot edits by HTTP: one operation at a time, sent again, to any node, until it is answered.
 type simBot struct {
-	w      *world
-	id     string
-	user   string
-	seq    int64 // of the last one
-	op     ot.Delta
-	v      int64 // that the last one made, once it is answered
-	epoch  int
-	unsent bool // the last one is not answered
-	begun  time.Time
-	call   *submission // under way
+	w       *world
+	id      string
+	user    string
+	seq     int64 // of the last one
+	op      ot.Delta
+	v       int64 // that the last one made, once it is answered
+	epoch   int
+	unsent  bool // the last one is not answered
+	begun   time.Time
+	call    *submission   // under way
+	loop    *simLoop      // of the document that has it
+	refused protocol.Code // what it was refused with
 }
 
 // simRead is a reading by HTTP that is under way.
 type simRead struct {
+	loop  *simLoop
 	floor int64
 	epoch int
 	begun time.Time
@@ -60,10 +63,21 @@ func (b *simBot) acts() {
 			if w.ending || w.one(3) {
 				return
 			}
-			b.seq, b.unsent, b.epoch = b.seq+1, true, w.epoch
-			w.sent++
-			b.op = ot.New().Insert("b" + string(w.mark()))
 		}
+	}
+	b.submits(n, again)
+}
+
+// submits sends the last operation again, or a new one where that is answered.
+func (b *simBot) submits(n *simNode, again bool) {
+	w := b.w
+	if b.call != nil || !n.serves() {
+		return
+	}
+	if !b.unsent && !again {
+		b.seq, b.unsent, b.epoch = b.seq+1, true, w.epoch
+		w.sent++
+		b.op = ot.New().Insert("b" + string(w.mark()))
 	}
 	l := n.acquire()
 	if l == nil {
@@ -78,11 +92,15 @@ func (b *simBot) acts() {
 		w.count("a submission named its version")
 		call.newest, call.op.V = false, w.rng.Int64N(w.referee.head()+1)
 	}
+	late := w.gone
 	call.reply = func(v int64, err error) {
 		l.release()
+		if late && err == nil {
+			w.fail("a submission made after the document was deleted is answered with version %d", v)
+		}
 		b.answered(call, v, err)
 	}
-	b.call, b.begun = call, w.now
+	b.call, b.begun, b.loop, b.refused = call, w.now, l, ""
 	w.trace("bot submits %d to %s", b.seq, n.name)
 	l.mail = append(l.mail, evSubmit{call})
 }
@@ -100,7 +118,7 @@ func (b *simBot) answered(call *submission, v int64, err error) {
 	if b.call != call {
 		return // not waited for any more
 	}
-	b.call = nil
+	b.call, b.refused = nil, codeOf(err)
 	switch {
 	case err == nil:
 		if !b.unsent {
@@ -117,7 +135,7 @@ func (b *simBot) answered(call *submission, v int64, err error) {
 		b.id, b.seq = w.client(b.user), 1 // what was before is not in the backup
 	case e.Code == protocol.BadVersion && !call.newest && (call.op.V < w.store.docs[simDoc].folded || w.epoch > 0):
 		w.count("a submission named a version that is folded")
-	case e.Code == protocol.Unavailable, e.Code == protocol.RateLimited, e.Code == protocol.TokenExpired:
+	case e.Code == protocol.Unavailable && !w.firm, e.Code == protocol.Deleted && w.gone, e.Code == protocol.RateLimited, e.Code == protocol.TokenExpired:
 		w.count("a submission was refused: " + string(e.Code))
 	default:
 		w.fail("a submission was refused: %v", err)
@@ -149,8 +167,9 @@ func (w *world) reading() {
 	if l == nil {
 		return
 	}
-	read := &simRead{floor: w.referee.floor, epoch: w.epoch, begun: w.now}
+	read := &simRead{loop: l, floor: w.referee.floor, epoch: w.epoch, begun: w.now}
 	w.reads = append(w.reads, read)
+	late := w.gone
 	l.mail = append(l.mail, evRead{func(d Document, err error) {
 		l.release()
 		for i, r := range w.reads {
@@ -161,10 +180,12 @@ func (w *world) reading() {
 		}
 		var e *protocol.Error
 		switch {
-		case errors.As(err, &e) && e.Code == protocol.Unavailable:
-			w.count("a reading was refused")
+		case errors.As(err, &e) && (e.Code == protocol.Unavailable && !w.firm || e.Code == protocol.Deleted && w.gone):
+			w.count("a reading was refused: " + string(e.Code))
 		case err != nil:
 			w.fail("a reading failed: %v", err)
+		case late:
+			w.fail("a reading after the document was deleted brings version %d", d.Version)
 		case d.Version < read.floor || d.Version > w.referee.head():
 			w.fail("a reading brings version %d, answered was %d, stored is %d", d.Version, read.floor, w.referee.head())
 		case !bytes.Equal(d.Content, w.referee.json(d.Version)):

@@ -3,6 +3,7 @@ package collab
 import (
 	"bytes"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/weft-collab/weft/collab/protocol"
@@ -144,6 +145,9 @@ func (w *world) folds() bool {
 		return false
 	}
 	gone, err := Fold(context.Background(), w.store, simDoc, w.now.Add(-time.Duration(w.rng.IntN(20))*time.Second), nil)
+	if errors.Is(err, ErrDeleted) {
+		w.count("a fold met the deletion")
+	}
 	if err != nil && !isVerdict(err) {
 		w.fail("old operations could not be folded: %v", err)
 	}

@@ -194,7 +194,14 @@ func (c *simClient) read(frame []byte) {
 
 func (c *simClient) refused(e protocol.Error) {
 	c.w.count("refused: " + string(e.Code))
+	if c.w.firm && e.Code == protocol.Unavailable {
+		c.w.fail("%s is told %q, of a document that was deleted", c.name, e.Msg)
+	}
 	switch e.Code {
+	case protocol.Deleted:
+		if c.conn.told++; !c.w.gone || c.conn.told > 1 {
+			c.w.fail("%s is told, the %d. time, that the document was deleted (it was: %v)", c.name, c.conn.told, c.w.gone)
+		}
 	case protocol.BadVersion, protocol.ClientTaken, protocol.Replaced:
 		// In a session that was welcomed, bad_version says that the log was folded; who comes back
 		// under the same id is told whether the operation in flight is stored. Who starts over at once is not.

@@ -3,6 +3,7 @@ package collab
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weft-collab/weft/collab/protocol"
@@ -24,6 +25,10 @@ type simConn struct {
 	gone     bool      // the client has hung up, or the network has
 	stuck    time.Time // until then the client does not read
 	closed   bool      // by the server: what is on its way still arrives
+	reason   string    // of that
+	dead     bool      // its node died
+	late     bool      // it began after the document was deleted
+	told     int       // how often the client was told of that
 }
 
 // Send queues a frame for the client.
@@ -42,7 +47,7 @@ func (c *simConn) Close(last []byte, _ int, reason string) {
 	if last != nil {
 		c.toClient = append(c.toClient, last)
 	}
-	c.closed = true
+	c.closed, c.reason = true, reason
 	c.node.w.count("session ended: " + reason)
 }
 
@@ -153,7 +158,7 @@ func (c *simClient) call(n *simNode) {
 		c.w.count("a restored backup had grown past a client")
 	}
 	id := c.w.identity(c.user, role)
-	c.conn = &simConn{client: c, node: n, begun: c.w.now, tokens: map[string]Identity{"": id}, expires: id.Expires}
+	c.conn = &simConn{client: c, node: n, begun: c.w.now, late: c.w.gone, tokens: map[string]Identity{"": id}, expires: id.Expires}
 	c.conn.toServer = append(c.conn.toServer, h.Append(nil))
 	n.conns = append(n.conns, c.conn)
 	c.w.trace("%s calls %s", c.name, n.name)
@@ -188,3 +193,12 @@ func (c *simClient) renew() {
 	c.conn.toServer = append(c.conn.toServer, protocol.Token{Token: token}.Append(nil))
 	c.w.count("token renewed")
 }
+
+var _ Conn = (*simConn)(nil)
+
+// identity is what the token says that a client shows.
+func (w *world) identity(user string, role Role) Identity {
+	return Identity{User: user, Name: strings.ToUpper(user), Expires: w.now.Add(w.life), Docs: map[string]Role{simDoc: role}}
+}
+
+var simLimits = protocol.Limits{Message: 1 << 20, Attributes: 4096, Presence: 2048}

@@ -1,6 +1,6 @@
 package collab
 
-// What simulations must reach: simOften in each run of 300, and simSeldom, which
+// What simulations must reach: simOften and simDeleted in each run of 300, and simSeldom, which
 // happens in one of a hundred simulations or fewer, in each of 5,000.
 var (
 	simOften = []string{
@@ -20,6 +20,15 @@ var (
 		"refused: forbidden", "refused: token_expired", "a welcome waited until others were read", "a welcome waited for the node's other documents",
 		"a part of the log was cut short by its bytes", "a frame ended early for its bytes", "a welcome stopped early for its bytes",
 		"the tail was cut by its operations", "the tail was cut by its bytes", "an old operation waited for its turn",
+	}
+	// These are reached in the small worlds whose document is deleted.
+	simDeleted = []string{
+		"deleted by boss", "deleted by operator", "purged", "deleted under sessions of several nodes", "deleted while it was opened",
+		"deleted while an operation was in flight", "deleted while an append was under way", "deleted while a snapshot was written",
+		"deleted while a session was greeted", "deleted while the log was read", "deleted while a submission was under way",
+		"deleted while a reading was under way", "deleted between two calls of a reader", "a fold met the deletion",
+		"a deletion failed before its commit", "a deletion failed after its commit", "a node died before it told of a deletion",
+		"a session was told of the deletion", "a submission was refused: deleted", "a reading was refused: deleted",
 	}
 	simSeldom = []string{
 		"compared otherwise", "came back after bad_version under the same id", "lost state", "somebody came while it unloaded",

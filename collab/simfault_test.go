@@ -77,10 +77,11 @@ func (n *simNode) die() {
 				n.w.late = append(n.w.late, c) // it may be on its way already
 			}
 		}
-		l.over = true
+		l.over, l.dead = true, true
 	}
 	n.up, n.draining, n.open, n.ending, n.unread, n.others = false, false, nil, nil, new(atomic.Int64), 0
 	for _, c := range n.conns {
+		c.dead = c.dead || !c.gone
 		c.gone = true
 		if c.client.conn == c {
 			c.client.conn, c.client.retry = nil, time.Time{}

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/weft-collab/weft/collab/protocol"
 )
 
 // simNode is one node: what its Hub holds, its link to the bus, its connections, its clock.
@@ -42,6 +39,7 @@ type simLoop struct {
 	rights []*simRight // what the document was told of tokens
 	next   int64       // when the document asks for a timer, in nanoseconds; 0: never
 	over   bool
+	dead   bool // its node died
 }
 
 // simCall is a call of the store: it is carried out at some time from then on, and given up after storeTimeout.
@@ -67,7 +65,7 @@ func (n *simNode) now() time.Time { return n.w.now.Add(n.skew) }
 func (n *simNode) loops() []*simLoop {
 	switch {
 	case n.open == nil:
-		return n.ending
+		return slices.Clone(n.ending) // one may end while the others are walked over
 	case len(n.ending) == 0:
 		n.single[0] = n.open
 		return n.single[:]
@@ -395,12 +393,3 @@ func (w *world) carriesOut(c *simCall) {
 
 // serves reports whether the node takes connections.
 func (n *simNode) serves() bool { return n.up && !n.draining }
-
-var _ Conn = (*simConn)(nil)
-
-// identity is what the token says that a client shows.
-func (w *world) identity(user string, role Role) Identity {
-	return Identity{User: user, Name: strings.ToUpper(user), Expires: w.now.Add(w.life), Docs: map[string]Role{simDoc: role}}
-}
-
-var simLimits = protocol.Limits{Message: 1 << 20, Attributes: 4096, Presence: 2048}

@@ -9,6 +9,9 @@ import (
 )
 
 func (c *simClient) welcome(m *protocol.Welcome) {
+	if c.conn.late {
+		c.w.fail("%s came after the document was deleted, and is welcomed", c.name)
+	}
 	c.conn.welcomed, c.conn.role, c.session = true, ParseRole(m.Role), m.Session
 	c.peers = map[string]bool{}
 	c.meet(m.V, m.Peers)

@@ -20,6 +20,9 @@ type simStore struct {
 
 func (s *simStore) Create(ctx context.Context, doc string, typ ot.Type, ops []Operation) (Meta, error) {
 	meta, err := s.memStore.Create(ctx, doc, typ, ops)
+	if err == nil && s.w.gone {
+		s.w.fail("a document is made under the id of one that was deleted")
+	}
 	if err == nil {
 		s.w.referee.born(typ)
 	}
@@ -28,6 +31,9 @@ func (s *simStore) Create(ctx context.Context, doc string, typ ot.Type, ops []Op
 
 func (s *simStore) Append(ctx context.Context, doc string, head int64, ops []Operation) error {
 	err := s.memStore.Append(ctx, doc, head, ops)
+	if err == nil && s.w.gone {
+		s.w.fail("operations are stored after the document was deleted")
+	}
 	if err == nil {
 		s.w.referee.committed(head, ops)
 	}
@@ -81,6 +87,13 @@ func (s *simStore) Heads(ctx context.Context, docs []string) (map[string]Head, e
 // meanwhile is what others do to the store between two calls of one reader.
 func (s *simStore) meanwhile() {
 	w := s.w
+	if w.due != nil && !w.gone && w.fault(1, 10) {
+		w.due()
+		if w.gone {
+			w.count("deleted between two calls of a reader")
+		}
+		return
+	}
 	if !w.fault(1, 40) {
 		return
 	}

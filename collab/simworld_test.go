@@ -52,13 +52,19 @@ type world struct {
 	deltas  memo[ot.Delta] // of the log
 	deaf    bool           // the bus loses everything
 	ending  bool           // no more faults: everything is to come to rest
+	due     func()         // deletes the document, between two calls of a reader
+	gone    bool           // it was deleted
+	purged  bool           // with its history
+	inOrder bool           // while nothing failed
+	firm    bool           // nothing but that is a reason to turn anybody away
+	bereft  []*simConn     // that had a session then
 	failed  string
 	moot    bool // what happened cannot be judged
 }
 
-func newWorld(seed uint64, tell func(string, ...any)) *world {
+func newWorld(seed, stream uint64, tell func(string, ...any)) *world {
 	w := &world{
-		seed: seed, tell: tell, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0).UTC(),
+		seed: seed, tell: tell, rng: rand.New(rand.NewPCG(seed, stream)), now: time.Unix(1_700_000_000, 0).UTC(),
 		typ: ot.Rich, life: 24 * time.Hour, counts: map[string]int{}, shared: map[string]bool{}, users: map[string]string{}, cursors: map[string][]simCursor{},
 		frames: memoOf(protocol.DecodeServer), deltas: memoOf(ot.Decode),
 	}
@@ -222,13 +228,18 @@ func (w *world) conn(at int) *simConn {
 	return nil
 }
 
-// rest lets everything come to rest, without faults.
-func (w *world) rest() {
+// ends has no more faults happen.
+func (w *world) ends() {
 	w.ending, w.life = true, 24*time.Hour
 	for _, n := range w.nodes {
 		n.linked(true)
 		n.othersUnread(0)
 	}
+}
+
+// rest lets everything come to rest, without faults.
+func (w *world) rest() {
+	w.ends()
 	for range 20_000 {
 		for range 16 {
 			w.step()
@@ -294,15 +305,22 @@ func (w *world) still() bool {
 func (w *world) calm(d time.Duration) {
 	for ; d > 0 && !w.over(); d -= 500 * time.Millisecond {
 		w.passes(500 * time.Millisecond)
-		for moved := true; moved && !w.over(); {
-			moved = false
-			for _, n := range w.nodes {
-				for _, c := range append([]*simConn(nil), n.conns...) {
-					moved = c.moves(true) || moved
-					moved = c.moves(false) || moved
-				}
-				moved = n.settles() || moved
+		w.settle()
+	}
+}
+
+// settle has everything arrive that is under way now.
+func (w *world) settle() {
+	for n, moved := 0, true; moved && !w.over(); n++ {
+		if moved = false; n > 5000 {
+			w.fail("what is under way never comes to its end: %v", w.clients)
+		}
+		for _, n := range w.nodes {
+			for _, c := range append([]*simConn(nil), n.conns...) {
+				moved = c.moves(true) || moved
+				moved = c.moves(false) || moved
 			}
+			moved = n.settles() || moved
 		}
 	}
 }
