@@ -248,7 +248,7 @@ func (d *document) readLog() {
 	d.judging = append(d.judging, d.waiting...)
 	d.waiting = nil
 	after := d.backoff
-	if d.behind { // what others write meanwhile must not be faster than this
+	if d.behind || !d.mustSync { // what others write meanwhile must not be faster than this, and nothing has failed since the last
 		after = 0
 	}
 	d.do(effLog{purpose: logPurpose{kind: toSync}, from: d.head(), limit: d.rules.tailOps, maxBytes: d.rules.frameBytes, after: after})

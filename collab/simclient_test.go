@@ -43,10 +43,10 @@ type simState struct {
 	ghosts   []simGhost // operations that were given up, and set on top anew
 }
 
-// simGhost is an operation that was given up, and the marks in it.
+// simGhost is an operation that was given up, the marks in it, and those that it takes back.
 type simGhost struct {
-	made  simOrigin
-	marks []rune
+	made        simOrigin
+	marks, back []rune
 }
 
 func (c *simClient) save() {

@@ -3,6 +3,7 @@ package collab
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/weft-collab/weft/collab/protocol"
 	"github.com/weft-collab/weft/ot"
@@ -56,7 +57,7 @@ func (c *simClient) welcome(m *protocol.Welcome) {
 	c.epoch = c.w.epoch
 	if c.former.client != "" && c.flying {
 		// It is not stored, and the session that had it is over: the edit goes on top anew.
-		c.ghosts = append(slices.Clone(c.ghosts), simGhost{c.former, marksOf(c.inFlight)})
+		c.ghosts = append(slices.Clone(c.ghosts), simGhost{c.former, marksOf(c.inFlight), c.takesBack()})
 		c.buffer, c.inFlight, c.flying = c.inFlight.Compose(c.buffer), nil, false
 	}
 	c.former = simOrigin{}
@@ -103,6 +104,7 @@ func (c *simClient) take(m *protocol.Welcome) {
 		for _, g := range c.ghosts {
 			c.doubt(g.marks, least)
 		}
+		c.doubtTaken()
 	}
 	if c.content != nil && (c.flying || len(c.buffer) > 0) {
 		c.w.count("content with unsent edits")
@@ -143,6 +145,33 @@ func (c *simClient) doubt(marks []rune, least int) {
 	}
 	for _, m := range marks {
 		c.w.referee.again(m, least, "in flight under a former client id when the log was folded")
+	}
+}
+
+// takesBack lists the marks that the operation in flight removes: those of operations that it takes back.
+func (c *simClient) takesBack() (marks []rune) {
+	left := c.content.Clone()
+	if err := left.Apply(c.inFlight); err != nil {
+		c.w.fail("%s: %v", c.name, err)
+	}
+	for _, m := range marksOf(c.content.Delta()) {
+		if strings.Count(left.Text(), string(m)) < strings.Count(c.content.Text(), string(m)) {
+			marks = append(marks, m)
+		}
+	}
+	return marks
+}
+
+// doubtTaken is the same for what takes an operation back: given up and set on top anew, it may be stored twice, and a diff
+// does not tell which of two copies is gone.
+func (c *simClient) doubtTaken() {
+	if c.w.referee.left(c.epoch, c.v) {
+		return
+	}
+	for _, g := range c.ghosts {
+		for _, m := range g.back {
+			c.w.referee.allow(m, 0, 1, "taken back under a former client id when the log was folded")
+		}
 	}
 }
 
