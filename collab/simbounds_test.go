@@ -9,17 +9,17 @@ import (
 	"github.com/weft-collab/weft/collab/protocol"
 )
 
-// drawBounds has a fifth of the worlds live in narrow bounds: so few bytes that parts of the log, frames,
+// drawBounds has a sixth of the worlds live in narrow bounds: so few bytes that parts of the log, frames,
 // welcomes and the tail end before their operations are as many as they may be.
 func (w *world) drawBounds() {
 	w.rules = simRules()
 	w.rules.nodeBytes = 1
-	if w.narrow = w.one(5); !w.narrow {
+	if w.narrow = w.one(6); !w.narrow {
 		return
 	}
 	pick := func(of ...int) int { return of[w.rng.IntN(len(of))] }
 	r := &w.rules
-	r.frameBytes, r.tailBytes = pick(1, 60, 150, 400), pick(1, 200, 600, 1000)
+	r.frameBytes, r.tailBytes = pick(1, 60, 150, 150, 400, 400), pick(1, 200, 600, 1000)
 	r.oldMost, r.tailOps = pick(1, 2), pick(6, 12)
 	r.welcomeBytes, r.nodeBytes = pick(0, 1, 500, 3000), int64(pick(1, 500, 3000))
 }
