@@ -24,7 +24,7 @@ func (w *world) checkBereft() {
 		case c.told == 1:
 			w.count("a session was told of the deletion")
 		case c.gone || c.dead: // the client had left, or its node died
-		case w.inOrder && c.reason != string(protocol.TokenExpired) && c.reason != string(protocol.Draining), !c.closed:
+		case w.inOrder && c.reason != string(protocol.TokenExpired), !c.closed:
 			w.fail("%s had a session on %s, and was not told of the deletion; it ended as %q", c.client.name, c.node.name, c.reason)
 		}
 	}

@@ -33,6 +33,7 @@ func (w *world) perishes() {
 func (w *world) deletedInOrder(purge, byHTTP bool) {
 	w.ends()
 	w.calm(16 * time.Second) // what the store has not answered yet is given up
+	w.gathered()
 	for _, c := range w.clients {
 		switch {
 		case c.conn == nil:
@@ -49,12 +50,9 @@ func (w *world) deletedInOrder(purge, byHTTP bool) {
 	for n := w.rng.IntN(60); n > 0 && !w.over(); n-- {
 		w.step()
 	}
-	for _, c := range w.clients { // the document has to be there
-		for w.store.docs[simDoc] == nil && !w.over() {
-			w.passes(time.Second)
-			c.acts()
-			w.settle()
-		}
+	for w.store.docs[simDoc] == nil && !w.over() { // it has to be there
+		w.clients[0].acts()
+		w.calm(time.Second)
 	}
 	w.inOrder, w.firm = true, true
 	for !w.gone && !w.over() {
@@ -102,6 +100,7 @@ func (w *world) deletes(n *simNode, purge, byHTTP bool) {
 	if err := n.api("writer", Write, func(h *Hub, id Identity) error { return h.Delete(context.Background(), id, simDoc, purge) }); codeOf(err) != protocol.Forbidden || w.gone {
 		w.fail("who may write alone deletes: %v", err)
 	}
+	w.deleter = n
 	err := n.api("boss", Manage, func(h *Hub, id Identity) error { return h.Delete(context.Background(), id, simDoc, purge) })
 	w.trace("%s is to delete: %v", n.name, err)
 	switch code := codeOf(err); {
@@ -162,11 +161,7 @@ func (s *simStore) Delete(ctx context.Context, doc, by string, purge bool) error
 		return errSim
 	case by == "boss" && w.fault(1, 4):
 		w.count("a node died before it told of a deletion")
-		for _, n := range w.nodes {
-			if n.up {
-				n.die()
-			}
-		}
+		w.deleter.die()
 	}
 	return nil
 }

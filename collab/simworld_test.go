@@ -57,6 +57,7 @@ type world struct {
 	purged  bool           // with its history
 	inOrder bool           // while nothing failed
 	firm    bool           // nothing but that is a reason to turn anybody away
+	deleter *simNode       // that was asked to delete it
 	bereft  []*simConn     // that had a session then
 	failed  string
 	moot    bool // what happened cannot be judged
