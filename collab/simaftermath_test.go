@@ -23,8 +23,8 @@ func (w *world) checkBereft() {
 		switch {
 		case c.told == 1:
 			w.count("a session was told of the deletion")
-		case c.gone || c.dead: // the client had left, or its node died
-		case w.inOrder && c.reason != string(protocol.TokenExpired), !c.closed:
+		case !w.inOrder && (c.gone || c.dead): // the client left, or its node died
+		case c.reason != string(protocol.TokenExpired):
 			w.fail("%s had a session on %s, and was not told of the deletion; it ended as %q", c.client.name, c.node.name, c.reason)
 		}
 	}
