@@ -39,6 +39,8 @@ func (c *simClient) welcome(m *protocol.Welcome) {
 	}
 	if m.Doc != nil {
 		c.take(m)
+	} else if c.v > 0 {
+		c.continued()
 	}
 	for _, raw := range m.Ops {
 		op, err := protocol.DecodeCommitted(raw)
@@ -65,6 +67,14 @@ func (c *simClient) welcome(m *protocol.Welcome) {
 		c.save()
 	}
 	c.again()
+}
+
+// continued: whoever goes on with operations has a version that the log has too, by the same operation.
+func (c *simClient) continued() {
+	r := c.w.referee
+	if c.v > r.head() || c.last == nil || c.last.Client != r.log[c.v-1].Client || c.last.Seq != r.log[c.v-1].Seq {
+		c.w.fail("%s has version %d by %+v, which is not in the log, and is sent the operations since", c.name, c.v, c.last)
+	}
 }
 
 // credentials holds what a welcome says of its version's origin and of the token against the log and the clock.
