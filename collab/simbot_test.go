@@ -112,7 +112,7 @@ func (b *simBot) answered(call *submission, v int64, err error) {
 		w.referee.answered(b.id, call.op.Seq, v)
 	}
 	var e *protocol.Error
-	if errors.As(err, &e) && e.Code == protocol.BadSeq && w.referee.keeps(call.client, call.op.Seq) {
+	if errors.As(err, &e) && (e.Code == protocol.BadSeq || e.Code == protocol.Gone) && w.referee.keeps(call.client, call.op.Seq) {
 		w.fail("submission %s/%d is in the log, and was answered: %s", call.client, call.op.Seq, e.Msg)
 	}
 	if b.call != call {
